@@ -1,0 +1,3 @@
+"""The product: how people reach it, and all that gateway and workers share."""
+
+__version__ = "0.1.0"

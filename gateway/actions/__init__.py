@@ -1,0 +1,1 @@
+"""What we do: one verb a file. Actions know roles, never technologies, and nothing of HTTP."""

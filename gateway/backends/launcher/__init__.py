@@ -1,0 +1,1 @@
+"""Starts attempts and tells how they ended."""

@@ -1,0 +1,1 @@
+"""The record of jobs and attempts: the truth about what was accepted."""

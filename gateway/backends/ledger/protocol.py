@@ -1,0 +1,162 @@
+"""The ledger: the SQL record of jobs, attempts, idempotency keys and seen objects: the truth about what was accepted.
+
+Every method is one transaction, durable when it returns; every change of state is a compare-and-set, so two processes
+that do the same thing are harmless. Times come from the caller (UTC). Any method raises Unavailable when the database is
+away and StorageFull when it cannot grow.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.job import (
+    Attempt,
+    AttemptId,
+    Census,
+    Ending,
+    Job,
+    JobId,
+    JobQuery,
+    JobState,
+    NewJob,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """`scope` is caller and service; `fingerprint` a digest of what was asked."""
+
+    scope: str
+    key: str
+    fingerprint: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    id: JobId
+    created: bool
+    """False: the id, or the idempotency key, was there already; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    jobs: tuple[Job, ...]
+    remaining: bool
+    """Whether older jobs follow."""
+
+
+class Ledger(Protocol):
+    async def accept(
+        self, jobs: Sequence[NewJob], *, now: datetime, key: IdempotencyKey | None = None
+    ) -> tuple[Accepted, ...]:
+        """Write all of them or none, each `queued`; one answer a job, in order.
+
+        An id that is there, or was (jobs removed later are remembered), is not written again. With `key`, which goes with
+        a single job: the same key and fingerprint answer the first id, another fingerprint raises KeyReused.
+        """
+        ...
+
+    async def job(self, job: JobId) -> Job:
+        """Raises NotFound."""
+        ...
+
+    async def jobs(self, query: JobQuery) -> JobPage:
+        """Newest first, at most `query.limit`; the cost does not grow with how many jobs there are."""
+        ...
+
+    async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
+        """The job's attempts, first one first; empty for an unknown job."""
+        ...
+
+    async def unannounced(self, *, before: datetime, limit: int) -> tuple[JobId, ...]:
+        """Queued jobs never announced, or last announced before `before`; oldest first."""
+        ...
+
+    async def announced(self, jobs: Iterable[JobId], *, now: datetime) -> None:
+        """Note that a message about each of them is on the queue."""
+        ...
+
+    async def claim(self, job: JobId, *, now: datetime) -> Attempt | None:
+        """`queued` → `starting` with the next attempt; None if it is in any other state (somebody was faster)."""
+        ...
+
+    async def park(self, job: JobId, *, reason: str) -> bool:
+        """`queued` → `waiting` behind a closed gate (no due time); whether it was done."""
+        ...
+
+    async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
+        """Move up to `limit` jobs from behind the gate to `queued`, fairly: services with the fewest live attempts first, the
+        oldest job of each first; none of the services in `full`. Answers the moved ones in that order."""
+        ...
+
+    async def due(self, *, now: datetime, limit: int) -> tuple[JobId, ...]:
+        """Move jobs whose retry time has come to `queued`; answers them, earliest due first."""
+        ...
+
+    async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
+        """`starting` → `running`, if this is the job's current attempt; whether it was done."""
+        ...
+
+    async def settle(
+        self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime
+    ) -> Job | None:
+        """Close the attempt and move its job from `starting` or `running` to `state` (a final one, or `waiting` with `due_at`).
+
+        A script's own failure adds to the job's `failures`, a reason of PLATFORM_REASONS to its `interruptions`. None, and
+        nothing written, unless it is the job's current, live attempt: settling twice settles once.
+        """
+        ...
+
+    async def cancel(self, job: JobId, *, reason: str, now: datetime) -> Job:
+        """`queued` and `waiting` → `cancelled`; live ones get `cancel_requested`; final ones stay. Answers the job after it.
+        Raises NotFound."""
+        ...
+
+    async def live(self) -> tuple[Job, ...]:
+        """Every `starting` and `running` job."""
+        ...
+
+    async def census(self) -> Census: ...
+
+    async def remove(self, jobs: Iterable[JobId]) -> tuple[Job, ...]:
+        """Forget these jobs and their attempts, final ones only, but remember that their ids were accepted.
+
+        Answers what was removed, so that what was kept of it can be deleted too.
+        """
+        ...
+
+    async def finished(
+        self, *, before: datetime | None = None, service_uid: str | None = None, states: frozenset[JobState], limit: int
+    ) -> tuple[JobId, ...]:
+        """Jobs in one of these final states, finished before that time, oldest first."""
+        ...
+
+    async def remembered(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
+        """Those of the ids that were ever accepted (also removed ones)."""
+        ...
+
+    async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
+        """Treat these ids as accepted without a job: objects that must never trigger (a service's own output)."""
+        ...
+
+    async def forget_service(self, service_uid: str) -> None:
+        """Forget everything remembered for a service that is gone. Its jobs must have been removed before."""
+        ...
+
+    async def forget_keys(self, *, now: datetime) -> int:
+        """Drop expired idempotency keys; how many."""
+        ...
+
+    async def forget_announcements(self) -> None:
+        """Treat every queued job as unannounced: for a queue that starts empty."""
+        ...
+
+    async def ready(self) -> None:
+        """Raises Unavailable or StorageFull with the reason when it cannot be written to."""
+        ...
+
+    async def totals(self) -> Mapping[str, int]:
+        """Counters since the ledger was made: `accepted`, `removed`. accepted = removed + the census of all states."""
+        ...

@@ -1,0 +1,107 @@
+"""The object store: buckets, what is in them, presigned links, and the notice of every completed upload."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from gateway.domain.event import StoredObject
+
+Listener = Callable[[StoredObject, bytes], Awaitable[None]]
+"""Called with each created object and the notice in S3's JSON form (MinIO's wrapping: EventName, Key, Records)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How clients reach the store themselves: what `/system/config` calls `minio_provider`."""
+
+    endpoint: str
+    verify: bool
+    region: str
+    access_key: str
+    secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`tags` hold whose it is: `owner`, `owner_name`, `from_service`, `visibility`, `allowed_users` (blank-separated)."""
+
+    name: str
+    created_at: datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    objects: tuple[StoredObject, ...]
+    next_after: str | None
+    """The key to go on after, None at the end."""
+
+
+class Objects(Protocol):
+    """Keys are any UTF-8 of 1 to 1,024 bytes. Every method raises Unavailable when the store is away, StorageFull when it has
+    no space, NotFound for a bucket or object that is not there."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+    async def make_bucket(self, name: str, *, tags: Mapping[str, str]) -> bool:
+        """True if it was made; False, and its tags unchanged, if it was there. Raises Invalid for a bad name."""
+        ...
+
+    async def bucket(self, name: str) -> Bucket: ...
+
+    async def buckets(self) -> tuple[Bucket, ...]:
+        """All, ordered by name, but the gateway's own."""
+        ...
+
+    async def tag_bucket(self, name: str, tags: Mapping[str, str]) -> None:
+        """Replace its tags."""
+        ...
+
+    async def remove_bucket(self, name: str) -> None:
+        """With everything in it."""
+        ...
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        body: AsyncIterator[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        mark: str = "",
+    ) -> StoredObject:
+        """Store all of `body` or nothing; durable and visible when it returns. `mark` goes into the metadata."""
+        ...
+
+    async def stat(self, bucket: str, key: str) -> StoredObject: ...
+
+    def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `end`. Raises NotFound at the first step."""
+        ...
+
+    async def remove(self, bucket: str, key: str) -> None:
+        """Also when it is not there."""
+        ...
+
+    async def list(self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> Listing:
+        """Objects whose key begins with `prefix` and comes after `after`, ordered by key."""
+        ...
+
+    def presign(
+        self,
+        method: Literal["GET", "PUT"],
+        bucket: str,
+        key: str,
+        *,
+        expires_s: int,
+        now: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """A URL that does this one thing until then, without any other credential; `headers` must come along with it."""
+        ...
+
+    async def ready(self) -> None:
+        """Raises Unavailable or StorageFull with the reason."""
+        ...

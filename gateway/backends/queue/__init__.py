@@ -1,0 +1,1 @@
+"""Deliveries: which job is to be worked on next. Carries ids, never jobs."""

@@ -1,0 +1,1 @@
+"""Service definitions: what is deployed."""

@@ -1,0 +1,78 @@
+"""The executor: runs a prepared workspace's script to its end, on this machine or in a container.
+
+A run is started once by its id. One that is not `tied` outlives this process: after a restart `known` has it, and `wait`
+goes on where it was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gateway.domain.job import EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where the script itself sees the workspace's parts: the same paths, or those inside its container."""
+
+    script: str
+    input_dir: str
+    output_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`workspace` is a folder laid out by `staging.workspace`; `environment` is complete, nothing is inherited."""
+
+    id: str
+    image: str
+    workspace: Path
+    environment: Mapping[str, str]
+    limit_s: float
+    memory_bytes: int
+    cpu_cores: float
+    gpu: bool = False
+    tied: bool = False
+    """End it when this process ends: nobody else waits for a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`exit_code` is None where there is none (never started, interrupted). `detail` is one line for people."""
+
+    reason: EndReason
+    exit_code: int | None = None
+    detail: str = ""
+    took_s: float = 0.0
+
+
+class Executor(Protocol):
+    def view(self, workspace: Path) -> View: ...
+
+    async def start(self, run: Run) -> None:
+        """Returns once it runs. A run that was started before under this id is left alone. Raises Unavailable, Invalid."""
+        ...
+
+    async def wait(self, run_id: str, workspace: Path) -> Ended:
+        """Until it ended; then output folder, `stdout` and `log` of the workspace are complete. At once when it had ended
+        before, INTERRUPTED when it is gone without an end."""
+        ...
+
+    async def stop(self, run_id: str, workspace: Path, *, reason: EndReason) -> None:
+        """TERM, then KILL after the grace period, to all its processes; `wait` tells `reason`. Fine if it ended."""
+        ...
+
+    async def collect_log(self, run_id: str, workspace: Path) -> None:
+        """Bring the workspace's `log` up to date while it runs."""
+        ...
+
+    async def remove(self, run_id: str, workspace: Path) -> None:
+        """Stop it if need be, and remove all but the workspace. Fine if there is nothing."""
+        ...
+
+    async def ready(self) -> None:
+        """Raises Unavailable with the reason."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,83 @@
+"""Every setting of every process: environment name, default, unit, meaning. Read once, in an entry point; frozen after."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Settings(BaseModel):
+    """One field a setting; its environment name is the field's in capitals. The defaults run everything in one process."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    data_dir: Path = Field(Path("data"), description="Folder of everything the embedded parts keep")
+    http_host: str = Field("127.0.0.1", description="Address the API listens on")
+    http_port: int = Field(8080, ge=0, le=65535, description="Port of the API; 0 picks a free one")
+    public_url: str = Field("", description="How clients reach the API; default: address and port")
+
+    oscar_username: str = Field("oscar", min_length=1, description="The administrator's user name")
+    oscar_password: str = Field("", description="Their password; default: made at the first start and kept")
+
+    database_url: str = Field("", description="Ledger; default: SQLite in the data folder")
+    registry_url: str = Field("file:", description="Service definitions: `file:` (the data folder)")
+    queue_url: str = Field("memory:", description="Deliveries: `memory:`")
+    objects_url: str = Field("file:", description="Object store: `file:` (embedded S3 over the data folder)")
+    invoker_url: str = Field("process:", description="What answers calls: `process:`, `docker:` or `auto:`")
+    launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
+    docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
+
+    s3_host: str = Field("127.0.0.1", description="Address the embedded S3 listens on")
+    s3_port: int = Field(9000, ge=0, le=65535, description="Port of the embedded S3; 0 picks a free one")
+    s3_public_url: str = Field("", description="How clients reach the store; default: address and port")
+    s3_region: str = Field("us-east-1", min_length=1, description="Region the store signs for")
+    s3_access_key: str = Field("", description="Access key of the store; default: made at the first start and kept")
+    s3_secret_key: str = Field("", description="Its secret; default: made at the first start and kept")
+    events_token: str = Field("", description="Bearer token of `POST /events`; empty closes that route")
+
+    process_path: str = Field("", description="PATH of scripts run as processes; default: this process's own")
+    call_limit_s: float = Field(300, gt=0, le=86400, description="How long a call's script may take, unless the service says")
+    job_limit_s: float = Field(86400, gt=0, description="How long a job's script may take, unless the service says")
+    calls_live_limit: int = Field(32, ge=1, description="Calls answered at the same time by a local executor")
+    calls_waiting_limit: int = Field(256, ge=0, description="Calls that may wait for that; beyond it 503")
+    jobs_live_limit: int = Field(4, ge=1, description="Attempts alive at the same time, over all services")
+    service_live_limit: int = Field(0, ge=0, description="Attempts of one service alive at the same time; 0: no own limit")
+
+    run_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/run`, bytes")
+    job_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/job`, bytes")
+    body_limit: int = Field(4 << 20, ge=1, description="Largest body of every other request, bytes")
+    object_limit: int = Field(5 << 40, ge=1, description="Largest object the embedded store takes, bytes")
+    output_limit: int = Field(16 << 30, ge=1, description="Output files of one run together, bytes")
+    log_limit: int = Field(64 << 20, ge=1024, description="Kept of one run's log, and of its standard output as a result, bytes")
+
+    job_listing_limit: int = Field(70, ge=1, le=1000, description="Jobs, or objects, on a page of OSCAR's listings")
+    job_retention_s: float = Field(30 * 86400, gt=0, description="How long an ended job, its log and its result are kept")
+    idempotency_s: float = Field(86400, gt=0, description="How long an `Idempotency-Key` is remembered")
+    reconcile_s: float = Field(300, gt=0, description="Seconds between two listings of every input bucket")
+    reconcile_age_s: float = Field(10, ge=0, description="Younger objects are left to their notice")
+    delete_buckets: bool = Field(
+        True, description="Deleting a service deletes the buckets made for it that no other service uses, as OSCAR does"
+    )
+    cors_origins: str = Field("*", description="Origins whose pages may call the API, blank-separated; empty: none")
+    log_format: Literal["console", "json"] = Field("console", description="How log lines are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
+    stop_grace_s: float = Field(10, ge=0, description="How long open calls may finish after SIGTERM")
+
+    @property
+    def ledger_url(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'ledger.db'}"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the text names it by its environment name, never its value."""
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from an environment. An empty variable means the default. Raises SettingsError."""
+    given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise SettingsError(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None

@@ -1,0 +1,1 @@
+"""How queued work is done: one loop a file. Never imports `gateway.api`."""
