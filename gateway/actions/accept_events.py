@@ -1,0 +1,74 @@
+"""Accept events: one job for each object version and each service that takes it, however often the event comes."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from gateway.actions.announce_jobs import announce_jobs
+from gateway.backends.connect import Backends
+from gateway.backends.ledger.protocol import Accepted
+from gateway.backends.registry.protocol import Deployed
+from gateway.domain.event import StoredObject
+from gateway.domain.ids import event_job_id
+from gateway.domain.job import Cause, NewJob
+from gateway.domain.mark import written_by
+from gateway.domain.matching import takes
+from gateway.domain.notification import parse_notification
+
+log = structlog.get_logger(__name__)
+
+Noticed = tuple[StoredObject, bytes]
+"""An object and the notice that told of it, as one record in S3's JSON form."""
+
+
+async def accept_notification(backends: Backends, raw: bytes) -> tuple[Accepted, ...]:
+    """Accept a store's notification for whichever services take its objects. Raises Invalid, Unavailable, StorageFull.
+
+    Records that cannot be read are logged and do not hide the others: refusing them would have the store repeat them
+    for ever, in front of everything behind.
+    """
+    notification = parse_notification(raw)
+    for why in notification.unreadable:
+        log.warning("event.unreadable", why=why)
+    return await accept_objects(backends, notification.records, cause=Cause.EVENT)
+
+
+async def accept_objects(
+    backends: Backends, noticed: Sequence[Noticed], *, cause: Cause, only: Deployed | None = None
+) -> tuple[Accepted, ...]:
+    """Write a job for each object and service into the ledger, all or none, and announce the new ones.
+
+    With `only` the sender has named the service: it alone is asked, and objects from buckets that its rules do not name
+    are its work too. Objects that a service wrote itself never become its own work.
+    """
+    jobs = [
+        _job(deployed, stored, notice, cause)
+        for stored, notice in noticed
+        for deployed in _takers(backends, stored, only)
+        if not written_by(stored.mark, service_uid=deployed.uid, bucket=stored.bucket, key=stored.key)
+    ]
+    if not jobs:
+        return ()
+    accepted = await backends.ledger.accept(jobs, now=backends.now())
+    await announce_jobs(backends, [one.id for one in accepted if one.created])
+    return accepted
+
+
+def _takers(backends: Backends, stored: StoredObject, only: Deployed | None) -> Iterable[Deployed]:
+    if only is None:
+        return backends.subscriptions.taking(stored.bucket, stored.key)
+    named = any(rule.embedded and rule.bucket == stored.bucket for rule in only.service.input)
+    return [only] if not named or takes(only.service, stored.bucket, stored.key) else []
+
+
+def _job(deployed: Deployed, stored: StoredObject, notice: bytes, cause: Cause) -> NewJob:
+    service = deployed.service
+    return NewJob(
+        id=event_job_id(service.name, deployed.uid, stored),
+        service=service.name,
+        service_uid=deployed.uid,
+        cause=cause,
+        owner=service.owner,
+        stored=stored,
+        notice=notice,
+    )

@@ -1,0 +1,32 @@
+"""Authorise a call or a job: the service's own 64-character token, or the credential of somebody who may use it."""
+
+import hmac
+
+from gateway.actions.find_service import require_visible
+from gateway.backends.connect import Backends
+from gateway.backends.registry.protocol import Deployed
+from gateway.domain.problems import NotFound, Unauthenticated
+
+TOKEN_LENGTH = 64
+"""By its length OSCAR's clients and servers tell a service token from any other."""
+
+
+async def authorise_call(backends: Backends, name: str, authorization: str) -> tuple[Deployed, str]:
+    """The service and in whose name it is called: the caller, or `token` for the bearer of the service's token.
+
+    Compares in constant time. Raises Unauthenticated, NotFound, Forbidden, Unavailable.
+    """
+    scheme, _, credential = authorization.partition(" ")
+    if scheme.lower() == "bearer" and len(credential) == TOKEN_LENGTH:
+        return _by_token(backends, name, credential), "token"
+    caller = await backends.identity.caller(authorization)
+    return require_visible(backends, name, caller), caller.name
+
+
+def _by_token(backends: Backends, name: str, credential: str) -> Deployed:
+    deployed = backends.registry.get(name)
+    if deployed is None:
+        raise NotFound(f"there is no service {name!r}")
+    if not hmac.compare_digest(deployed.service.token.encode(), credential.encode("utf-8", "replace")):
+        raise Unauthenticated("the token is not this service's")
+    return deployed

@@ -1,0 +1,83 @@
+"""Launch the next attempt of a queued job: gate, claim, launch. What goes wrong ends the attempt, never the worker."""
+
+from dataclasses import replace
+
+import structlog
+
+from gateway.actions.settle_attempt import settle_attempt
+from gateway.backends.connect import Backends
+from gateway.backends.launcher.protocol import Order
+from gateway.backends.registry.protocol import Deployed
+from gateway.domain.job import Ending, EndReason, Job, JobId, JobState
+from gateway.domain.problems import Invalid, NotFound, Problem
+
+log = structlog.get_logger(__name__)
+
+
+async def launch_attempt(backends: Backends, job_id: JobId) -> None:
+    """Returns once the ledger says what became of it: running, waiting, or ended. Raises Unavailable if the ledger is away.
+
+    A job in any state but `queued` is left alone: a message about it came twice, or it was cancelled.
+    """
+    try:
+        job = await backends.ledger.job(job_id)
+    except NotFound:
+        return
+    if job.state is not JobState.QUEUED:
+        return
+    deployed = current_service(backends, job)
+    if deployed is None:
+        await backends.ledger.cancel(job_id, reason="its service was deleted", now=backends.now())
+        return
+    async with backends.gate:
+        closed = await _closed_gate(backends, job)
+        if closed:
+            await backends.ledger.park(job_id, reason=closed)
+            return
+        attempt = await backends.ledger.claim(job_id, now=backends.now())
+    if attempt is not None:
+        await launch_claimed(backends, replace(job, state=JobState.STARTING, attempts=attempt.number), deployed)
+
+
+async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> None:
+    """Launch an attempt that is claimed; the same one again is harmless."""
+    limit_s = deployed.service.policy.job_limit_s or backends.settings.job_limit_s
+    order = Order(job=job, deployed=deployed, limit_s=limit_s)
+    try:
+        await backends.launcher.launch(order)
+    except Problem as problem:
+        log.warning("attempt.refused", attempt=order.attempt, why=problem.detail)
+        await settle_attempt(backends, _refused(order, problem))
+        return
+    if await backends.ledger.began(order.attempt, now=backends.now()):
+        log.info("attempt.started", attempt=order.attempt)
+    if (await backends.ledger.job(job.id)).cancel_requested:
+        await backends.launcher.stop(order.attempt)
+
+
+def current_service(backends: Backends, job: Job) -> Deployed | None:
+    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its name is back."""
+    deployed = backends.registry.get(job.service)
+    return deployed if deployed is not None and deployed.uid == job.service_uid else None
+
+
+def _refused(order: Order, problem: Problem) -> Ending:
+    match problem:
+        case NotFound():
+            reason = EndReason.INPUT_GONE
+        case Invalid():
+            reason = EndReason.NOT_STARTED
+        case _:
+            reason = EndReason.STAGING
+    return Ending(order.attempt, reason, detail=problem.detail)
+
+
+async def _closed_gate(backends: Backends, job: Job) -> str:
+    """Why the job has to wait, or ""."""
+    settings = backends.settings
+    census = await backends.ledger.census()
+    if sum(census.live.values()) >= settings.jobs_live_limit:
+        return f"{settings.jobs_live_limit} attempts run, which is the limit (JOBS_LIVE_LIMIT)"
+    if settings.service_live_limit and census.live.get(job.service, 0) >= settings.service_live_limit:
+        return f"{settings.service_live_limit} attempts of this service run, which is the limit (SERVICE_LIVE_LIMIT)"
+    return ""
