@@ -7,8 +7,15 @@ from typing import Literal, Protocol
 
 from gateway.domain.event import StoredObject
 
+OWN_BUCKET = "oscar-gateway"
+"""The gateway's own: large payloads, results and logs. Not listed, and not reachable for users."""
+
+OWN_BUCKET = "oscar-gateway"
+"""The gateway's own: payloads, results and logs. Made with the store; no client of the store sees or reaches it."""
+
 Listener = Callable[[StoredObject, bytes], Awaitable[None]]
-"""Called with each created object and the notice in S3's JSON form (MinIO's wrapping: EventName, Key, Records)."""
+"""Called with each object created outside the gateway's own bucket, and the notice in S3's JSON form (MinIO's wrapping:
+EventName, Key, Records). A copy that is lost or late is made good by listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Objects(Protocol):
         ...
 
     async def remove_bucket(self, name: str) -> None:
-        """With everything in it."""
+        """With everything in it. Raises Forbidden for the gateway's own."""
         ...
 
     async def put(
@@ -72,7 +79,7 @@ class Objects(Protocol):
         content_type: str = "application/octet-stream",
         mark: str = "",
     ) -> StoredObject:
-        """Store all of `body` or nothing; durable and visible when it returns. `mark` goes into the metadata."""
+        """Store all of `body` or nothing; durable and visible when it returns. `mark` goes into the metadata. Raises TooLarge."""
         ...
 
     async def stat(self, bucket: str, key: str) -> StoredObject: ...
