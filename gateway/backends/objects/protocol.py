@@ -8,9 +8,6 @@ from typing import Literal, Protocol
 from gateway.domain.event import StoredObject
 
 OWN_BUCKET = "oscar-gateway"
-"""The gateway's own: large payloads, results and logs. Not listed, and not reachable for users."""
-
-OWN_BUCKET = "oscar-gateway"
 """The gateway's own: payloads, results and logs. Made with the store; no client of the store sees or reaches it."""
 
 Listener = Callable[[StoredObject, bytes], Awaitable[None]]
