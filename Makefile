@@ -1,0 +1,56 @@
+# Every target sets up by itself what it needs; Python 3.11 or newer and make are enough. PYTHON=... picks the interpreter.
+
+PHOTO := examples/grayscale/photo.jpg
+# Example services run as processes here: their python3 is the one that has their tools.
+PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
+
+.PHONY: demo run test check bench lock clean
+
+demo: .venv/product .venv-examples/complete $(PHOTO)
+	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -m examples.demo
+
+run: .venv/product .venv-examples/complete $(PHOTO)
+	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway
+
+test: .venv/dev $(PHOTO)
+	@.venv/bin/pytest -q
+
+check: .venv/dev
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/mypy -p examples.demo
+	@.venv/bin/lint-imports
+
+bench: .venv/product
+	@.venv/bin/python -m benchmarks
+
+# Newest versions that fit; dev and examples agree with the product's.
+LOCK = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
+lock: .venv/product
+	@.venv/bin/python -m venv build/uv
+	@build/uv/bin/pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) --group examples -c requirements.lock -o requirements-examples.lock
+	@$(LOCK) pyproject.toml --group dev --group examples -c requirements.lock -c requirements-examples.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .venv-examples build dist demo-results $(PHOTO)
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One after the other under make -j too: two installations would fight over the package manager.
+
+.venv/product: requirements.lock scripts/venv
+	@scripts/venv .venv requirements.lock
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/product
+	@scripts/venv .venv requirements-dev.lock
+	@touch $@
+
+.venv-examples/complete: requirements-examples.lock scripts/venv | .venv/product
+	@scripts/venv .venv-examples requirements-examples.lock
+	@touch $@
+
+$(PHOTO): examples/grayscale/photo.lock examples/grayscale/take_photo.py | .venv/product
+	@.venv/bin/python examples/grayscale/take_photo.py examples/grayscale/photo.lock $@

@@ -1,0 +1,118 @@
+"""Start a gateway, deploy the examples, call each, upload a file to each, keep what came back.
+
+Exit status 0 only if all of it worked.
+"""
+
+import base64
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from examples.demo.child import running_gateway
+from examples.demo.client import Client, DemoError
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """`sent` goes to `/run`, whose answer is kept as `answer`; `uploaded` goes to the input bucket."""
+
+    name: str
+    sent: str
+    answer: str
+    uploaded: str
+    file_answer: bool = True
+    """The answer is a file, so it comes in Base64; else it is the script's own text."""
+
+
+THREE = (
+    Example("cowsay", "input.json", "cow.txt", "input.txt", file_answer=False),
+    Example("grayscale", "photo.jpg", "photo-answer.jpg", "photo.jpg"),
+    Example("text-to-speech", "input.txt", "speech-answer.wav", "input.txt"),
+)
+
+
+def main() -> int:
+    results = ROOT / "demo-results" / time.strftime("%Y%m%d-%H%M%S")
+    results.mkdir(parents=True)
+    log = results / "gateway.log"
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="oscar-gateway-demo-") as data,
+            running_gateway(Path(data), log) as client,
+        ):
+            print(f"A gateway serves at {client.url}, with nothing else beside it.")
+            for example in THREE:
+                show(client, example, results)
+    except DemoError as error:
+        print(f"\nThe demo failed: {error}\nThe gateway's last lines (all of them: {log}):", file=sys.stderr)
+        print("\n".join(log.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"\nAll three did their work; the results are in {results.relative_to(ROOT)}/")
+    return 0
+
+
+def show(client: Client, example: Example, results: Path) -> None:
+    client.deploy(EXAMPLES / example.name / "service.yaml")
+    print(f"\n{example.name}: deployed from examples/{example.name}/service.yaml")
+    show_call(client, example, results)
+    show_upload(client, example, results)
+
+
+def show_call(client: Client, example: Example, results: Path) -> None:
+    source = EXAMPLES / example.name / example.sent
+    # JSON goes as it is; everything else in Base64, as OSCAR's clients send it.
+    body = source.read_bytes() if source.suffix == ".json" else base64.b64encode(source.read_bytes())
+    answer, took_s = timed(lambda: client.run(example.name, body))
+    kept = results / example.answer
+    kept.write_bytes(base64.b64decode(answer) if example.file_answer else answer)
+    print(f"  called with {described(source)}: answered in {took_s:.2f} s with {described(kept)}")
+    if not example.file_answer:
+        print("".join(f"    {line}\n" for line in kept.read_text().splitlines()), end="")
+
+
+def show_upload(client: Client, example: Example, results: Path) -> None:
+    source = EXAMPLES / example.name / example.uploaded
+    bucket = example.name
+    client.upload(bucket, f"input/{source.name}", source.read_bytes())
+    job, took_s = timed(lambda: client.wait_for_job(example.name))
+    made = client.list_objects(bucket, "output/")
+    if not made:
+        raise DemoError(f"job {job} of {example.name} left nothing in {bucket}/output/")
+    for key in made:
+        kept = results / Path(key).name
+        kept.write_bytes(client.download(bucket, key))
+        taken = f"uploaded {source.name} to {bucket}/input/"
+        print(f"  {taken}: {took_s:.2f} s later {bucket}/output/ has {described(kept)}")
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What it returns, and the seconds it took."""
+    began = time.monotonic()
+    return work(), time.monotonic() - began
+
+
+def described(path: Path) -> str:
+    """A file in a few words. Raises DemoError if it is not what its name says."""
+    size = f"{path.name}, {path.stat().st_size:,} bytes"
+    if path.suffix == ".wav":
+        try:
+            with wave.open(str(path)) as sound:
+                return f"{size}, {sound.getnframes() / sound.getframerate():.1f} s of speech"
+        except (wave.Error, EOFError) as error:
+            raise DemoError(f"{path} is not sound: {error}") from error
+    return size
+
+
+if __name__ == "__main__":
+    sys.exit(main())
