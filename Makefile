@@ -7,7 +7,7 @@ PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 .PHONY: demo run test check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
-	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -m examples.demo
+	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
 
 run: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway

@@ -1,9 +1,10 @@
 """Start a gateway, deploy the examples, call each, upload a file to each, keep what came back.
 
-Exit status 0 only if all of it worked.
+`python -m examples.demo [folder of results]`; exit status 0 only if all of it worked.
 """
 
 import base64
+import os
 import sys
 import tempfile
 import time
@@ -40,9 +41,8 @@ THREE = (
 )
 
 
-def main() -> int:
-    results = ROOT / "demo-results" / time.strftime("%Y%m%d-%H%M%S")
-    results.mkdir(parents=True)
+def main(parent: Path) -> int:
+    results = new_folder(parent)
     log = results / "gateway.log"
     try:
         with (
@@ -58,8 +58,13 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\nAll three did their work; the results are in {results.relative_to(ROOT)}/")
+    print(f"\nAll three did their work; the results are in {os.path.relpath(results)}/")
     return 0
+
+
+def new_folder(parent: Path) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=parent))
 
 
 def show(client: Client, example: Example, results: Path) -> None:
@@ -84,8 +89,12 @@ def show_call(client: Client, example: Example, results: Path) -> None:
 def show_upload(client: Client, example: Example, results: Path) -> None:
     source = EXAMPLES / example.name / example.uploaded
     bucket = example.name
-    client.upload(bucket, f"input/{source.name}", source.read_bytes())
-    job, took_s = timed(lambda: client.wait_for_job(example.name))
+
+    def upload_and_wait() -> str:
+        client.upload(bucket, f"input/{source.name}", source.read_bytes())
+        return client.wait_for_job(example.name)
+
+    job, took_s = timed(upload_and_wait)
     made = client.list_objects(bucket, "output/")
     if not made:
         raise DemoError(f"job {job} of {example.name} left nothing in {bucket}/output/")
@@ -115,4 +124,4 @@ def described(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "demo-results"))

@@ -26,6 +26,7 @@ def running_gateway(data_dir: Path, log: Path) -> Iterator[Client]:
             [sys.executable, "-m", "gateway"],
             cwd=Path(__file__).parents[2],
             env=environment,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
