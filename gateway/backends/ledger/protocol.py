@@ -1,8 +1,9 @@
-"""The ledger: the SQL record of jobs, attempts, idempotency keys and seen objects: the truth about what was accepted.
+"""The ledger: jobs, attempts, idempotency keys and seen objects; the truth about what was accepted.
 
-Every method is one transaction, durable when it returns; every change of state is a compare-and-set, so two processes
-that do the same thing are harmless. Times come from the caller (UTC). Any method raises Unavailable when the database is
-away and StorageFull when it cannot grow.
+Every method is one transaction, durable when it returns; every change of state is a compare-and-set, so two
+processes that do the same thing are harmless. Times come from the caller (UTC). Any method raises Unavailable
+when the database is away and StorageFull when it cannot grow. Only `job` reads the bytes a job came with:
+from all other methods a Job's `notice` and its payload's `inline` are None.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,25 +54,33 @@ class Ledger(Protocol):
     ) -> tuple[Accepted, ...]:
         """Write all of them or none, each `queued`; one answer a job, in order.
 
-        An id that is there, or was (jobs removed later are remembered), is not written again. With `key`, which goes with
-        a single job: the same key and fingerprint answer the first id, another fingerprint raises KeyReused.
+        An id that is there, or was (jobs removed later are remembered), is not written again. With `key`,
+        which goes with a single job: the same key and fingerprint answer the first id, another fingerprint
+        raises KeyReused; an expired key counts as new. Raises Invalid for text that no database keeps.
         """
         ...
 
     async def job(self, job: JobId) -> Job:
-        """Raises NotFound."""
+        """All of it. Raises NotFound."""
         ...
 
     async def jobs(self, query: JobQuery) -> JobPage:
-        """Newest first, at most `query.limit`; the cost does not grow with how many jobs there are."""
+        """Newest first, at most `query.limit`, created from `created_from` until before `created_to`.
+
+        The cost does not grow with how many jobs there are.
+        """
         ...
 
     async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
         """The job's attempts, first one first; empty for an unknown job."""
         ...
 
-    async def unannounced(self, *, before: datetime, limit: int) -> tuple[JobId, ...]:
-        """Queued jobs never announced, or last announced before `before`; oldest first."""
+    async def unannounced(
+        self, *, queued_before: datetime, announced_before: datetime, limit: int
+    ) -> tuple[JobId, ...]:
+        """Queued jobs, oldest first: never announced and queued (accepted, or due) before `queued_before`, or
+        last announced before `announced_before`. One that was admitted and not announced counts at once.
+        """
         ...
 
     async def announced(self, jobs: Iterable[JobId], *, now: datetime) -> None:
@@ -79,7 +88,7 @@ class Ledger(Protocol):
         ...
 
     async def claim(self, job: JobId, *, now: datetime) -> Attempt | None:
-        """`queued` → `starting` with the next attempt; None if it is in any other state (somebody was faster)."""
+        """`queued` → `starting` with the next attempt; None in any other state (somebody was faster)."""
         ...
 
     async def park(self, job: JobId, *, reason: str) -> bool:
@@ -87,8 +96,11 @@ class Ledger(Protocol):
         ...
 
     async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
-        """Move up to `limit` jobs from behind the gate to `queued`, fairly: services with the fewest live attempts first, the
-        oldest job of each first; none of the services in `full`. Answers the moved ones in that order."""
+        """Move up to `limit` jobs from behind the gate to `queued`, none of the services in `full`.
+
+        Fairly: the service with the fewest live attempts first, those just admitted counted as live; the
+        oldest job of each first. Answers the moved ones in that order.
+        """
         ...
 
     async def due(self, *, now: datetime, limit: int) -> tuple[JobId, ...]:
@@ -96,29 +108,40 @@ class Ledger(Protocol):
         ...
 
     async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
-        """`starting` → `running`, if this is the job's current attempt; whether it was done."""
+        """`starting` → `running`, if this is the job's current attempt; whether it was done.
+
+        The job's `started_at` is its current, or last, attempt's.
+        """
         ...
 
     async def settle(
         self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime
     ) -> Job | None:
-        """Close the attempt and move its job from `starting` or `running` to `state` (a final one, or `waiting` with `due_at`).
+        """Close the attempt and move its job from `starting` or `running` to `state`.
 
-        A script's own failure adds to the job's `failures`, a reason of PLATFORM_REASONS to its `interruptions`. None, and
+        That is a final one, or `waiting` with `due_at`. A script's own failure (its exit, time or memory
+        limit) adds to the job's `failures`, a reason of PLATFORM_REASONS to its `interruptions`. None, and
         nothing written, unless it is the job's current, live attempt: settling twice settles once.
         """
         ...
 
     async def cancel(self, job: JobId, *, reason: str, now: datetime) -> Job:
-        """`queued` and `waiting` → `cancelled`; live ones get `cancel_requested`; final ones stay. Answers the job after it.
-        Raises NotFound."""
+        """`queued` and `waiting` → `cancelled`; live ones get `cancel_requested`; final ones stay. Answers
+        the job after it. Raises NotFound.
+        """
         ...
 
     async def live(self) -> tuple[Job, ...]:
         """Every `starting` and `running` job."""
         ...
 
-    async def census(self) -> Census: ...
+    async def live_counts(self) -> Mapping[str, int]:
+        """How many live jobs each service has, those without any left out. Costs what the live ones cost."""
+        ...
+
+    async def census(self) -> Census:
+        """Every state and its jobs, counted one by one: for metrics, not for each job (see `live_counts`)."""
+        ...
 
     async def remove(self, jobs: Iterable[JobId]) -> tuple[Job, ...]:
         """Forget these jobs and their attempts, final ones only, but remember that their ids were accepted.
@@ -128,7 +151,12 @@ class Ledger(Protocol):
         ...
 
     async def finished(
-        self, *, before: datetime | None = None, service_uid: str | None = None, states: frozenset[JobState], limit: int
+        self,
+        *,
+        before: datetime | None = None,
+        service_uid: str | None = None,
+        states: frozenset[JobState],
+        limit: int,
     ) -> tuple[JobId, ...]:
         """Jobs in one of these final states, finished before that time, oldest first."""
         ...
@@ -138,11 +166,15 @@ class Ledger(Protocol):
         ...
 
     async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
-        """Treat these ids as accepted without a job: objects that must never trigger (a service's own output)."""
+        """Treat these ids as accepted, without a job: for objects that must not trigger (a service's output)."""
         ...
 
     async def forget_service(self, service_uid: str) -> None:
         """Forget everything remembered for a service that is gone. Its jobs must have been removed before."""
+        ...
+
+    async def services(self) -> frozenset[tuple[str, str]]:
+        """Name and uid of every service with jobs."""
         ...
 
     async def forget_keys(self, *, now: datetime) -> int:
@@ -158,5 +190,7 @@ class Ledger(Protocol):
         ...
 
     async def totals(self) -> Mapping[str, int]:
-        """Counters since the ledger was made: `accepted`, `removed`. accepted = removed + the census of all states."""
+        """Counters since the ledger was made: `accepted`, `removed`. accepted = removed + the census's
+        states.
+        """
         ...

@@ -1,0 +1,124 @@
+"""One transaction's worth of accepted jobs: who is new, who was there already, and the rows that say so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
+from gateway.backends.ledger.remembering import remember_ids, remembered_ids
+from gateway.backends.ledger.rows import contents_row, job_row
+from gateway.backends.ledger.tables import CONTENTS, COUNTERS, JOBS, KEYS
+from gateway.domain.job import JobId, NewJob
+from gateway.domain.problems import KeyReused
+
+Answer = tuple[Accepted, ...] | KeyReused
+Place = tuple[str, str]
+"""Scope and key: where an idempotency key stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    jobs: tuple[NewJob, ...]
+    now: datetime
+    key: IdempotencyKey | None = None
+
+    def __post_init__(self) -> None:
+        if self.key and len(self.jobs) != 1:
+            raise ValueError("an idempotency key goes with a single job")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An idempotency key, and the job it stands for."""
+
+    key: IdempotencyKey
+    job: JobId
+
+
+async def accept_all(connection: AsyncConnection, requests: Sequence[Request]) -> list[Answer]:
+    """Answer the requests in order, as if each came after the one before; write what is new."""
+    asked = {job.id for request in requests for job in request.jobs}
+    acceptance = _Acceptance(
+        taken=set(await remembered_ids(connection, asked)),
+        held=await _held_keys(connection, requests),
+    )
+    answers = [acceptance.answer(request) for request in requests]
+    if acceptance.new:
+        await _write(connection, acceptance)
+    return answers
+
+
+class _Acceptance:
+    """Decides who is new. `taken` and `held` start as what the database has, and grow."""
+
+    def __init__(self, *, taken: set[JobId], held: dict[Place, Held]) -> None:
+        self._taken = taken
+        self._held = held
+        self.new: list[tuple[NewJob, datetime]] = []
+        self.new_keys: dict[Place, Held] = {}
+
+    def answer(self, request: Request) -> Answer:
+        key = request.key
+        held = self._held.get((key.scope, key.key)) if key else None
+        if key and held and held.key.expires_at > request.now:
+            if held.key.fingerprint != key.fingerprint:
+                return KeyReused(
+                    "this idempotency key came before, with another request", field="Idempotency-Key"
+                )
+            return (Accepted(held.job, created=False),)
+        answer = tuple(self._accepted(job, request.now) for job in request.jobs)
+        if key and answer[0].created:
+            self._held[key.scope, key.key] = self.new_keys[key.scope, key.key] = Held(key, answer[0].id)
+        return answer
+
+    def _accepted(self, job: NewJob, now: datetime) -> Accepted:
+        created = job.id not in self._taken
+        if created:
+            self._taken.add(job.id)
+            self.new.append((job, now))
+        return Accepted(job.id, created=created)
+
+
+async def _held_keys(connection: AsyncConnection, requests: Sequence[Request]) -> dict[Place, Held]:
+    places = {(request.key.scope, request.key.key) for request in requests if request.key}
+    if not places:
+        return {}
+    rows = await connection.execute(select(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(places)))
+    return {
+        (row.scope, row.key): Held(
+            IdempotencyKey(row.scope, row.key, row.fingerprint, row.expires_at), JobId(row.job_id)
+        )
+        for row in rows
+    }
+
+
+async def _write(connection: AsyncConnection, acceptance: _Acceptance) -> None:
+    # In one order everywhere: two processes that write the same ids wait for each other, without a deadlock.
+    new = sorted(acceptance.new, key=lambda one: one[0].id)
+    await remember_ids(connection, ((job.id, job.service_uid, now) for job, now in new))
+    await connection.execute(insert(JOBS), [job_row(job, now=now) for job, now in new])
+    if filled := [row for job, _ in new if (row := contents_row(job))]:
+        await connection.execute(insert(CONTENTS), filled)
+    if acceptance.new_keys:
+        await _write_keys(connection, acceptance.new_keys)
+    # Last: every writer needs this row, and holds it only until the commit that follows.
+    count = COUNTERS.c.value + len(new)
+    await connection.execute(update(COUNTERS).where(COUNTERS.c.name == "accepted").values(value=count))
+
+
+async def _write_keys(connection: AsyncConnection, new_keys: dict[Place, Held]) -> None:
+    await connection.execute(delete(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(sorted(new_keys))))
+    rows = [
+        {
+            "scope": scope,
+            "key": key,
+            "fingerprint": held.key.fingerprint,
+            "job_id": held.job,
+            "expires_at": held.key.expires_at,
+        }
+        for (scope, key), held in sorted(new_keys.items())
+    ]
+    await connection.execute(insert(KEYS), rows)

@@ -1,0 +1,167 @@
+"""One SQL database: how it is opened, and its transactions. What goes wrong in them comes out as a Problem.
+
+The only file that tells dialects apart. SQLite takes one writer at a time: writers wait for each other here,
+in order, instead of tripping over its lock; its busy timeout waits for other processes on the file.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import URL, Connection, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.domain.problems import Invalid, StorageFull, Unavailable
+
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+BUSY_S = 5
+"""How long SQLite waits for another process's write."""
+WAIT_S = 10.0
+"""Longest any transaction may take, waiting for its turn included."""
+CONNECTIONS = 8
+
+FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+FULL_STATES = frozenset({"53100"})
+"""PostgreSQL's disk_full."""
+RACED_STATES = frozenset({"40001", "40P01"})
+"""PostgreSQL's serialization_failure and deadlock_detected."""
+
+ADVISORY_LOCK = 0x6F73636172
+"""PostgreSQL names its locks by number: this one spells "oscar"."""
+
+log = structlog.get_logger()
+
+
+class Raced(Unavailable):
+    """Another process wrote the same thing at the same time: doing it again finds what it wrote."""
+
+
+class Database:
+    """Transactions: `reading` for many at once, `writing` for durable ones.
+
+    Both raise Unavailable and StorageFull.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(immediate=True)
+        self._turns = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else CONNECTIONS)
+        self._open = True
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        with self._problems():
+            async with asyncio.timeout(WAIT_S), self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Committed when the block ends well, rolled back when it raises. Raises Raced as well."""
+        with self._problems():
+            async with asyncio.timeout(WAIT_S), self._turns, self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing_alone(self) -> AsyncIterator[AsyncConnection]:
+        """`writing`, with no other process writing this way meanwhile."""
+        async with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            yield connection
+
+    async def close(self) -> None:
+        self._open = False
+        await self._reader.dispose()
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        if not self._open:
+            raise Unavailable("the ledger is closed", retry_after_s=1)
+        try:
+            yield
+        except (SQLAlchemyError, OSError, TimeoutError, UnicodeError) as error:
+            raise _problem(error) from error
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Connects when first used. Raises Invalid for a URL of no known kind."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        _make_private(Path(parsed.database or ""))
+        engine = create_async_engine(parsed, pool_size=CONNECTIONS, pool_timeout=WAIT_S)
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        engine = create_async_engine(parsed, pool_size=CONNECTIONS, pool_timeout=WAIT_S, pool_pre_ping=True)
+    database = Database(engine)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # Its text repeats the URL, which may hold a password.
+        raise Invalid("not a database URL", field="DATABASE_URL") from None
+    if parsed.drivername not in DRIVERS:
+        raise Invalid("a database URL begins with sqlite: or postgresql:", field="DATABASE_URL")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise Invalid("the ledger must survive a restart: name a file", field="DATABASE_URL")
+    return parsed.set(drivername=DRIVERS[parsed.drivername])
+
+
+def _make_private(path: Path) -> None:
+    """SQLite gives its files, also those beside it, the mode the database has: requests are in there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # Transactions begin where `_begin_sqlite` says, not where the driver guesses.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_S * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer that begins as a reader is refused, without any waiting, when another one wrote in between.
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:
+    foreign = getattr(error, "orig", None)
+    code = getattr(foreign, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(foreign, "sqlstate", "")
+    if code in FULL_CODES or state in FULL_STATES:
+        return StorageFull("the ledger has no space left", retry_after_s=1)
+    if isinstance(error, IntegrityError) or state in RACED_STATES:
+        return Raced("the ledger is busy", retry_after_s=1)
+    if isinstance(error, (DataError, UnicodeError)):
+        return Invalid("it has characters the ledger cannot keep")
+    if not isinstance(error, (DBAPIError, PoolTimeoutError, OSError)):
+        log.error("ledger.failed", exc_info=error)
+    return Unavailable("the ledger is not available", retry_after_s=1)

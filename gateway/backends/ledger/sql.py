@@ -1,0 +1,222 @@
+"""The ledger in a SQL database: one implementation for SQLite and PostgreSQL.
+
+Gives up counting ahead: `census` counts the jobs' rows, so that it can contradict the counters.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+
+from gateway.backends.ledger.accepting import Acceptor
+from gateway.backends.ledger.admitting import admit_jobs, live_counts
+from gateway.backends.ledger.database import Database, open_database
+from gateway.backends.ledger.listing import finished_page, newest_page, services_with_jobs, unannounced_page
+from gateway.backends.ledger.migrate import migrate
+from gateway.backends.ledger.protocol import Accepted, IdempotencyKey, JobPage, Ledger
+from gateway.backends.ledger.remembering import forget_ids, portions, remember_ids, remembered_ids
+from gateway.backends.ledger.rows import attempt_of_row, job_of_row
+from gateway.backends.ledger.tables import ATTEMPTS, CONTENTS, COUNTERS, JOBS, KEYS, NEVER, is_state
+from gateway.backends.ledger.transitions import (
+    begin_attempt,
+    cancel_job,
+    claim_job,
+    park_job,
+    queue_due_jobs,
+    settle_attempt,
+)
+from gateway.domain.job import (
+    FINAL_STATES,
+    LIVE_STATES,
+    Attempt,
+    AttemptId,
+    Census,
+    Ending,
+    Job,
+    JobId,
+    JobQuery,
+    JobState,
+    NewJob,
+)
+from gateway.domain.problems import NotFound
+
+
+@asynccontextmanager
+async def open_ledger(url: str) -> AsyncIterator[Ledger]:
+    """The ledger at `sqlite:///<path>` or `postgresql://…`, made or brought up to date first.
+
+    Raises Invalid for another URL, Unavailable, StorageFull.
+    """
+    async with open_database(url) as database:
+        await migrate(database)
+        acceptor = Acceptor(database)
+        accepting = asyncio.create_task(acceptor.run(), name="ledger.accepting")
+        try:
+            yield SqlLedger(database, acceptor)
+        finally:
+            acceptor.finish()
+            await accepting
+
+
+class SqlLedger:
+    """See the protocol for what each method promises."""
+
+    def __init__(self, database: Database, acceptor: Acceptor) -> None:
+        self._database = database
+        self._acceptor = acceptor
+
+    async def accept(
+        self, jobs: Sequence[NewJob], *, now: datetime, key: IdempotencyKey | None = None
+    ) -> tuple[Accepted, ...]:
+        return await self._acceptor.accept(jobs, now=now, key=key)
+
+    async def job(self, job: JobId) -> Job:
+        whole = (
+            select(JOBS, CONTENTS.c.payload, CONTENTS.c.notice).outerjoin(CONTENTS).where(JOBS.c.id == job)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(whole)).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no job {job}")
+        return job_of_row(row, inline=row.payload, notice=row.notice)
+
+    async def jobs(self, query: JobQuery) -> JobPage:
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(newest_page(query))).all()
+        page = tuple(job_of_row(row) for row in rows[: query.limit])
+        return JobPage(page, remaining=len(rows) > query.limit)
+
+    async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
+        ordered = select(ATTEMPTS).where(ATTEMPTS.c.job_id == job).order_by(ATTEMPTS.c.number)
+        async with self._database.reading() as connection:
+            return tuple(attempt_of_row(row) for row in await connection.execute(ordered))
+
+    async def unannounced(
+        self, *, queued_before: datetime, announced_before: datetime, limit: int
+    ) -> tuple[JobId, ...]:
+        page = unannounced_page(queued_before=queued_before, announced_before=announced_before, limit=limit)
+        async with self._database.reading() as connection:
+            return tuple(JobId(job) for job in await connection.scalars(page))
+
+    async def announced(self, jobs: Iterable[JobId], *, now: datetime) -> None:
+        async with self._database.writing() as connection:
+            for portion in portions(jobs):
+                note = update(JOBS).where(JOBS.c.id.in_(portion), JOBS.c.state == JobState.QUEUED.value)
+                await connection.execute(note.values(announced_at=now))
+
+    async def claim(self, job: JobId, *, now: datetime) -> Attempt | None:
+        async with self._database.writing() as connection:
+            return await claim_job(connection, job, now=now)
+
+    async def park(self, job: JobId, *, reason: str) -> bool:
+        async with self._database.writing() as connection:
+            return await park_job(connection, job, reason=reason)
+
+    async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
+        async with self._database.writing() as connection:
+            return await admit_jobs(connection, limit=limit, full=full)
+
+    async def due(self, *, now: datetime, limit: int) -> tuple[JobId, ...]:
+        async with self._database.writing() as connection:
+            return await queue_due_jobs(connection, now=now, limit=limit)
+
+    async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
+        async with self._database.writing() as connection:
+            return await begin_attempt(connection, attempt, now=now)
+
+    async def settle(
+        self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime
+    ) -> Job | None:
+        async with self._database.writing() as connection:
+            row = await settle_attempt(connection, ending, state=state, reason=reason, due_at=due_at, now=now)
+        return None if row is None else job_of_row(row)
+
+    async def cancel(self, job: JobId, *, reason: str, now: datetime) -> Job:
+        async with self._database.writing() as connection:
+            row = await cancel_job(connection, job, reason=reason, now=now)
+        if row is None:
+            raise NotFound(f"there is no job {job}")
+        return job_of_row(row)
+
+    async def live_counts(self) -> Mapping[str, int]:
+        async with self._database.reading() as connection:
+            return await live_counts(connection)
+
+    async def live(self) -> tuple[Job, ...]:
+        live = (
+            select(JOBS).where(JOBS.c.state.in_(sorted(LIVE_STATES))).order_by(JOBS.c.created_at, JOBS.c.id)
+        )
+        async with self._database.reading() as connection:
+            return tuple(job_of_row(row) for row in await connection.execute(live))
+
+    async def census(self) -> Census:
+        by_state = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        async with self._database.reading() as connection:
+            counted: dict[str, int] = dict((await connection.execute(by_state)).tuples().all())
+            live = await live_counts(connection)
+        return Census(states={state: counted.get(state, 0) for state in JobState}, live=live)
+
+    async def remove(self, jobs: Iterable[JobId]) -> tuple[Job, ...]:
+        removed: list[Job] = []
+        async with self._database.writing() as connection:
+            for portion in portions(jobs):
+                final = delete(JOBS).where(JOBS.c.id.in_(portion), JOBS.c.state.in_(sorted(FINAL_STATES)))
+                rows = await connection.execute(final.returning(JOBS))
+                removed += [job_of_row(row) for row in rows]
+            count = update(COUNTERS).where(COUNTERS.c.name == "removed")
+            await connection.execute(count.values(value=COUNTERS.c.value + len(removed)))
+        return tuple(removed)
+
+    async def finished(
+        self,
+        *,
+        before: datetime | None = None,
+        service_uid: str | None = None,
+        states: frozenset[JobState],
+        limit: int,
+    ) -> tuple[JobId, ...]:
+        if not states:
+            return ()
+        page = finished_page(states, before=before, service_uid=service_uid, limit=limit)
+        async with self._database.reading() as connection:
+            return tuple(JobId(job) for job in await connection.scalars(page))
+
+    async def remembered(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
+        async with self._database.reading() as connection:
+            return await remembered_ids(connection, jobs)
+
+    async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
+        asked = frozenset(jobs)
+        async with self._database.writing() as connection:
+            new = asked - await remembered_ids(connection, asked)
+            await remember_ids(connection, ((job, service_uid, now) for job in sorted(new)))
+
+    async def forget_service(self, service_uid: str) -> None:
+        async with self._database.writing() as connection:
+            await forget_ids(connection, service_uid)
+
+    async def services(self) -> frozenset[tuple[str, str]]:
+        async with self._database.reading() as connection:
+            rows = await connection.execute(services_with_jobs())
+            return frozenset((row.service, row.uid) for row in rows)
+
+    async def forget_keys(self, *, now: datetime) -> int:
+        async with self._database.writing() as connection:
+            return (await connection.execute(delete(KEYS).where(KEYS.c.expires_at <= now))).rowcount
+
+    async def forget_announcements(self) -> None:
+        async with self._database.writing() as connection:
+            told = update(JOBS).where(is_state(JobState.QUEUED), JOBS.c.announced_at > NEVER)
+            await connection.execute(told.values(announced_at=NEVER))
+
+    async def ready(self) -> None:
+        async with self._database.writing() as connection:
+            unchanged = update(COUNTERS).where(COUNTERS.c.name == "accepted").values(value=COUNTERS.c.value)
+            await connection.execute(unchanged)
+
+    async def totals(self) -> Mapping[str, int]:
+        async with self._database.reading() as connection:
+            counted = await connection.execute(select(COUNTERS.c.name, COUNTERS.c.value))
+            return dict(counted.tuples().all())

@@ -1,0 +1,140 @@
+"""From one state to the next: each a compare-and-set in the caller's transaction, so that it happens once."""
+
+from datetime import datetime
+
+from sqlalchemy import Update, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.backends.ledger.remembering import portions
+from gateway.backends.ledger.rows import AnyRow, kept_document
+from gateway.backends.ledger.tables import ATTEMPTS, JOBS, NEVER, is_state
+from gateway.domain.job import (
+    FINAL_STATES,
+    LIVE_STATES,
+    PLATFORM_REASONS,
+    Attempt,
+    AttemptId,
+    Ending,
+    EndReason,
+    JobId,
+    JobState,
+    attempt_id,
+    job_of,
+)
+
+SCRIPT_REASONS = frozenset({EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT})
+"""Ends that, without success, are the script's own failure."""
+
+
+async def claim_job(connection: AsyncConnection, job: JobId, *, now: datetime) -> Attempt | None:
+    """`queued` → `starting`, with a row for the new attempt."""
+    claim = update(JOBS).where(JOBS.c.id == job, is_state(JobState.QUEUED))
+    values = {
+        "state": JobState.STARTING.value,
+        "reason": "",
+        "attempts": JOBS.c.attempts + 1,
+        "started_at": None,
+    }
+    number = await connection.scalar(claim.values(values).returning(JOBS.c.attempts))
+    if number is None:
+        return None
+    await connection.execute(insert(ATTEMPTS).values(job_id=job, number=number, claimed_at=now, detail=""))
+    return Attempt(attempt_id(job, number), job, number, now)
+
+
+async def park_job(connection: AsyncConnection, job: JobId, *, reason: str) -> bool:
+    """`queued` → `waiting` without a due time."""
+    park = update(JOBS).where(JOBS.c.id == job, is_state(JobState.QUEUED))
+    done = await connection.execute(park.values(state=JobState.WAITING.value, reason=reason, due_at=None))
+    return done.rowcount == 1
+
+
+async def queue_due_jobs(connection: AsyncConnection, *, now: datetime, limit: int) -> tuple[JobId, ...]:
+    """`waiting` with a due time that has come → `queued`."""
+    order = (JOBS.c.due_at, JOBS.c.id)
+    due = list(
+        await connection.scalars(select(JOBS.c.id).where(JOBS.c.due_at <= now).order_by(*order).limit(limit))
+    )
+    moved: set[str] = set()
+    for portion in portions(due):
+        move = (
+            update(JOBS)
+            .where(JOBS.c.id.in_(portion), JOBS.c.due_at <= now)
+            .values(state=JobState.QUEUED.value, reason="", due_at=None, queued_at=now, announced_at=NEVER)
+        )
+        moved.update(await connection.scalars(move.returning(JOBS.c.id)))
+    return tuple(JobId(job) for job in due if job in moved)
+
+
+async def begin_attempt(connection: AsyncConnection, attempt: AttemptId, *, now: datetime) -> bool:
+    """`starting` → `running`, and the attempt's own start."""
+    job, number = _parts(attempt)
+    begin = update(JOBS).where(
+        JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state == JobState.STARTING.value
+    )
+    done = await connection.execute(begin.values(state=JobState.RUNNING.value, started_at=now))
+    if done.rowcount != 1:
+        return False
+    await connection.execute(_attempt_update(job, number).values(started_at=now))
+    return True
+
+
+async def settle_attempt(
+    connection: AsyncConnection,
+    ending: Ending,
+    *,
+    state: JobState,
+    reason: str,
+    due_at: datetime | None,
+    now: datetime,
+) -> AnyRow | None:
+    """`starting` or `running` → `state`, and the attempt's own end; the job's row if it was live."""
+    job, number = _parts(ending.attempt)
+    settle = update(JOBS).where(
+        JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state.in_(sorted(LIVE_STATES))
+    )
+    values: dict[str, object] = {
+        "state": state.value,
+        "reason": reason,
+        "due_at": due_at,
+        "finished_at": now if state in FINAL_STATES else None,
+        "exit_code": ending.exit_code,
+        "kept": kept_document(ending.kept),
+    }
+    if not ending.succeeded and ending.reason in SCRIPT_REASONS:
+        values["failures"] = JOBS.c.failures + 1
+    if ending.reason in PLATFORM_REASONS:
+        values["interruptions"] = JOBS.c.interruptions + 1
+    row: AnyRow | None = (await connection.execute(settle.values(values).returning(JOBS))).one_or_none()
+    if row is not None:
+        end = {"reason": ending.reason.value, "exit_code": ending.exit_code, "detail": ending.detail}
+        await connection.execute(_attempt_update(job, number).values(finished_at=now, **end))
+    return row
+
+
+async def cancel_job(connection: AsyncConnection, job: JobId, *, reason: str, now: datetime) -> AnyRow | None:
+    """Not yet live → `cancelled`; live → asked to end; the job's row after it, None if there is no job."""
+    this = update(JOBS).where(JOBS.c.id == job).returning(JOBS)
+    waiting = this.where(JOBS.c.state.in_([JobState.QUEUED.value, JobState.WAITING.value]))
+    ended = {"state": JobState.CANCELLED.value, "reason": reason, "due_at": None, "finished_at": now}
+    row: AnyRow | None = (await connection.execute(waiting.values(ended))).one_or_none()
+    if row is None:
+        live = this.where(JOBS.c.state.in_(sorted(LIVE_STATES)))
+        row = (await connection.execute(live.values(cancel_requested=True))).one_or_none()
+    if row is None:
+        row = (await connection.execute(select(JOBS).where(JOBS.c.id == job))).one_or_none()
+    return row
+
+
+def _attempt_update(job: JobId, number: int) -> Update:
+    return update(ATTEMPTS).where(ATTEMPTS.c.job_id == job, ATTEMPTS.c.number == number)
+
+
+def _parts(attempt: AttemptId) -> tuple[JobId, int]:
+    """Job and number; number 0, which no attempt has, for an id that is not ours to the letter."""
+    try:
+        job, number = job_of(attempt)
+    except ValueError:
+        return JobId(attempt), 0
+    ours = 0 < number < 1 << 31 and attempt_id(job, number) == attempt
+    return job, number if ours else 0
