@@ -1,0 +1,73 @@
+"""A policy: how a service's jobs and calls are run. It comes in annotations: clients pass those on unchanged."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.domain.names import shown
+from gateway.domain.problems import Invalid
+
+PREFIX = "oscar-gateway/"
+LIMIT_MOST_S = 30 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`RANGES` says which annotation sets which field. None: the gateway's setting."""
+
+    tries: int = 1
+    """How often a job's script may run before its failing is final."""
+    retry_s: float = 10.0
+    """Wait before the second try; it doubles from try to try."""
+    interruptions: int = 5
+    """How often a job is repeated because the platform interrupted it."""
+    job_limit_s: float | None = None
+    """How long a job's script may take."""
+    call_limit_s: float | None = None
+    """How long a call's script may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What an annotation sets, and the least and most it may say."""
+
+    field: str
+    least: float
+    most: float
+    whole: bool = False
+
+
+RANGES = {
+    "tries": Range("tries", 1, 20, whole=True),
+    "retry-seconds": Range("retry_s", 0, 86400),
+    "interruptions": Range("interruptions", 0, 100, whole=True),
+    "job-seconds": Range("job_limit_s", 1, LIMIT_MOST_S),
+    "call-seconds": Range("call_limit_s", 1, 86400),
+}
+"""By the annotation's name after `oscar-gateway/`."""
+
+
+def policy_of(annotations: Mapping[str, str]) -> Policy:
+    """Raises Invalid, naming the annotation, for a value out of its range and for an unknown name of ours."""
+    given: dict[str, float] = {}
+    for key, text in annotations.items():
+        if key.startswith(PREFIX):
+            one = RANGES.get(key.removeprefix(PREFIX))
+            if one is None:
+                known = ", ".join(PREFIX + name for name in RANGES)
+                raise Invalid(
+                    f"annotations: {shown(key)} is none of {known}", field=f"annotations.{key}"[:100]
+                )
+            given[one.field] = _number(f"annotations.{key}", text, one)
+    return Policy(**given)  # type: ignore[arg-type]  # `_number` gives whole ones where `Range.whole` says so
+
+
+def _number(field: str, text: str, allowed: Range) -> float:
+    try:
+        number = int(text) if allowed.whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not allowed.least <= number <= allowed.most:
+        kind = "a whole number" if allowed.whole else "a number"
+        raise Invalid(f"{field}: must be {kind} from {allowed.least:g} to {allowed.most:g}", field=field)
+    return number
