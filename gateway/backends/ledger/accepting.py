@@ -15,7 +15,7 @@ from gateway.backends.ledger.acceptance import Answer, Request, accept_all
 from gateway.backends.ledger.database import WAIT_S, Database, Raced
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.domain.job import NewJob
-from gateway.domain.problems import StorageFull, Unavailable
+from gateway.domain.problems import Problem, StorageFull, Unavailable
 
 TOGETHER = 256
 """Requests in one transaction: more would only make the first of them wait."""
@@ -82,7 +82,8 @@ class Acceptor:
                 for asked in crowd:
                     await self._serve([asked])
                 return
-            log.exception("accept.failed")
+            if not isinstance(error, Problem):
+                log.exception("accept.failed")
             answers = [error] * len(crowd)
         for asked, answer in zip(crowd, answers, strict=True):
             _tell(asked.answer, answer)

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,11 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
-BUSY_S = 5
-"""How long SQLite waits for another process's write."""
 WAIT_S = 10.0
 """Longest any transaction may take, waiting for its turn included."""
 CONNECTIONS = 8
+OPTIONS: dict[str, Any] = {"pool_size": CONNECTIONS, "pool_timeout": WAIT_S, "hide_parameters": True}
+"""Parameters are what people sent: no error may repeat them into a log."""
 
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 FULL_STATES = frozenset({"53100"})
@@ -96,16 +97,19 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
-    """Connects when first used. Raises Invalid for a URL of no known kind."""
+async def open_database(url: str, *, busy_s: float) -> AsyncIterator[Database]:
+    """Connects when first used. Raises Invalid for a URL of no known kind.
+
+    `busy_s`: how long another process's write is waited for; SQLite only.
+    """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         _make_private(Path(parsed.database or ""))
-        engine = create_async_engine(parsed, pool_size=CONNECTIONS, pool_timeout=WAIT_S)
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        engine = create_async_engine(parsed, **OPTIONS)
+        event.listen(engine.sync_engine, "connect", partial(_set_up_sqlite, busy_s=busy_s))
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
-        engine = create_async_engine(parsed, pool_size=CONNECTIONS, pool_timeout=WAIT_S, pool_pre_ping=True)
+        engine = create_async_engine(parsed, pool_pre_ping=True, **OPTIONS)
     database = Database(engine)
     try:
         yield database
@@ -132,12 +136,12 @@ def _make_private(path: Path) -> None:
     path.touch(mode=0o600)
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def _set_up_sqlite(connection: Any, _record: object, *, busy_s: float) -> None:
     # Transactions begin where `_begin_sqlite` says, not where the driver guesses.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={BUSY_S * 1000}",
+        f"busy_timeout={int(busy_s * 1000)}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
@@ -160,8 +164,8 @@ def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:
         return StorageFull("the ledger has no space left", retry_after_s=1)
     if isinstance(error, IntegrityError) or state in RACED_STATES:
         return Raced("the ledger is busy", retry_after_s=1)
-    if isinstance(error, (DataError, UnicodeError)):
-        return Invalid("it has characters the ledger cannot keep")
+    if isinstance(error, (DataError, UnicodeError)) or (foreign and not isinstance(error, DBAPIError)):
+        return Invalid("it has something in it that the ledger cannot keep")
     if not isinstance(error, (DBAPIError, PoolTimeoutError, OSError)):
         log.error("ledger.failed", exc_info=error)
     return Unavailable("the ledger is not available", retry_after_s=1)

@@ -166,7 +166,7 @@ class Ledger(Protocol):
         ...
 
     async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
-        """Treat these ids as accepted, without a job: for objects that must not trigger (a service's output)."""
+        """Treat these ids as accepted, without a job: for objects that must not trigger (own output)."""
         ...
 
     async def forget_service(self, service_uid: str) -> None:

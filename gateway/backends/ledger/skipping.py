@@ -1,4 +1,4 @@
-"""The different values of an index's first column, found by skipping from each one to the next."""
+"""The different values of an index's column, found by skipping from each one to the next."""
 
 from sqlalchemy import CTE, Column, ColumnElement, func, select
 

@@ -44,12 +44,13 @@ from gateway.domain.problems import NotFound
 
 
 @asynccontextmanager
-async def open_ledger(url: str) -> AsyncIterator[Ledger]:
+async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]:
     """The ledger at `sqlite:///<path>` or `postgresql://…`, made or brought up to date first.
 
-    Raises Invalid for another URL, Unavailable, StorageFull.
+    `busy_s`: how long another process that writes to a SQLite file is waited for. Raises Invalid for another
+    URL, Conflict for a newer version's database, Unavailable, StorageFull.
     """
-    async with open_database(url) as database:
+    async with open_database(url, busy_s=busy_s) as database:
         await migrate(database)
         acceptor = Acceptor(database)
         accepting = asyncio.create_task(acceptor.run(), name="ledger.accepting")
@@ -152,9 +153,9 @@ class SqlLedger:
             return tuple(job_of_row(row) for row in await connection.execute(live))
 
     async def census(self) -> Census:
-        by_state = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+        by_state = select(JOBS.c.state, func.count().label("jobs")).group_by(JOBS.c.state)
         async with self._database.reading() as connection:
-            counted: dict[str, int] = dict((await connection.execute(by_state)).tuples().all())
+            counted = {row.state: row.jobs for row in await connection.execute(by_state)}
             live = await live_counts(connection)
         return Census(states={state: counted.get(state, 0) for state in JobState}, live=live)
 
@@ -218,5 +219,4 @@ class SqlLedger:
 
     async def totals(self) -> Mapping[str, int]:
         async with self._database.reading() as connection:
-            counted = await connection.execute(select(COUNTERS.c.name, COUNTERS.c.value))
-            return dict(counted.tuples().all())
+            return {row.name: row.value for row in await connection.execute(select(COUNTERS))}

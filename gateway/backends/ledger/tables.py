@@ -109,11 +109,19 @@ def _partial(name: str, *columns: Column[datetime] | Column[str], where: str) ->
     Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
-# What the loops ask again and again: each index holds only the jobs that the question is about.
-_partial("jobs_queued", JOBS.c.announced_at, JOBS.c.queued_at, JOBS.c.id, where="state = 'queued'")
+# What the loops ask again and again: each index holds only the jobs that the question is about. That they all
+# have one state stands in it nevertheless: without that SQLite takes `jobs_by_state` for the better one.
+_partial(
+    "jobs_queued", JOBS.c.state, JOBS.c.announced_at, JOBS.c.queued_at, JOBS.c.id, where="state = 'queued'"
+)
 _partial("jobs_due", JOBS.c.due_at, JOBS.c.id, where="due_at IS NOT NULL")
 _partial(
-    "jobs_gated", JOBS.c.service, JOBS.c.created_at, JOBS.c.id, where="state = 'waiting' AND due_at IS NULL"
+    "jobs_gated",
+    JOBS.c.state,
+    JOBS.c.service,
+    JOBS.c.created_at,
+    JOBS.c.id,
+    where="state = 'waiting' AND due_at IS NULL",
 )
 _partial("jobs_finished", JOBS.c.state, JOBS.c.finished_at, JOBS.c.id, where="finished_at IS NOT NULL")
 # What a service leaves behind, and which services left something.

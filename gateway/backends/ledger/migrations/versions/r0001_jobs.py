@@ -51,10 +51,10 @@ def _create_job_indexes() -> None:
     op.create_index("jobs_by_service", "jobs", ["service", "cause", "created_at", "id"])
     op.create_index("jobs_by_state", "jobs", ["state", "cause", "created_at", "id"])
     op.create_index("jobs_by_service_state", "jobs", ["service", "state", "cause", "created_at", "id"])
-    _create_partial("jobs_queued", ["announced_at", "queued_at", "id"], where="state = 'queued'")
+    _create_partial("jobs_queued", ["state", "announced_at", "queued_at", "id"], where="state = 'queued'")
     _create_partial("jobs_due", ["due_at", "id"], where="due_at IS NOT NULL")
     _create_partial(
-        "jobs_gated", ["service", "created_at", "id"], where="state = 'waiting' AND due_at IS NULL"
+        "jobs_gated", ["state", "service", "created_at", "id"], where="state = 'waiting' AND due_at IS NULL"
     )
     _create_partial("jobs_finished", ["state", "finished_at", "id"], where="finished_at IS NOT NULL")
     op.create_index("jobs_by_uid", "jobs", ["service_uid", "state", "finished_at", "id"])

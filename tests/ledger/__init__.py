@@ -1,0 +1,1 @@
+"""What is the SQL ledger's own: plans, migrations, durability, a model. Its promises are in `contracts`."""
