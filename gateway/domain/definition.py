@@ -63,7 +63,7 @@ Rules = Annotated[tuple[StorageRule, ...], WithoutZeros]
 class Service(Part):
     """What a user deployed. `token` and `owner` are empty until it is completed.
 
-    `model_dump(mode="json")` is what is stored, with its secrets; `model_validate` reads it back without loss.
+    `model_dump(mode="json")` is what is stored, secrets and all; `model_validate` reads it back without loss.
     """
 
     name: Annotated[StrictStr, AfterValidator(service_name)]

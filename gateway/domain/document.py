@@ -16,7 +16,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse_document(raw: bytes) -> Mapping[str, object]:
-    """The object a body holds, whatever its Content-Type said. Fractions become Decimals and keep their digits.
+    """The object a body holds, whatever its Content-Type. Fractions become Decimals, which keep their digits.
 
     Raises Invalid with the place of the fault, on one line; TooLarge.
     """

@@ -1,4 +1,4 @@
-"""FDL: the file clients keep definitions in, and unwrap: `functions.oscar: [{<cluster id>: <definition>}]`."""
+"""FDL: the file clients keep definitions in and unwrap: `functions.oscar: [{<cluster id>: <definition>}]`."""
 
 from collections.abc import Mapping
 

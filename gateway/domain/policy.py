@@ -1,4 +1,4 @@
-"""A policy: how a service's jobs and calls are run. It comes in annotations: clients pass those on unchanged."""
+"""A policy: how a service's jobs and calls are run. It comes in annotations, which clients pass on."""
 
 import math
 from collections.abc import Mapping
