@@ -8,11 +8,12 @@ from typing import Literal, Protocol
 from gateway.domain.event import StoredObject
 
 OWN_BUCKET = "oscar-gateway"
-"""The gateway's own: payloads, results and logs. Made with the store; no client of the store sees or reaches it."""
+"""The gateway's own: payloads, results and logs. Made with the store; no client of the store sees or reaches
+it."""
 
 Listener = Callable[[StoredObject, bytes], Awaitable[None]]
-"""Called with each object created outside the gateway's own bucket, and the notice in S3's JSON form (MinIO's wrapping:
-EventName, Key, Records). A copy that is lost or late is made good by listing."""
+"""Called with each object created outside the gateway's own bucket, and the notice in S3's JSON form (MinIO's
+wrapping: EventName, Key, Records). A copy that is lost or late is made good by listing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,13 @@ class Provider:
     verify: bool
     region: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`tags` hold whose it is: `owner`, `owner_name`, `from_service`, `visibility`, `allowed_users` (blank-separated)."""
+    """`tags` hold whose it is: `owner`, `owner_name`, `from_service`, `visibility`, `allowed_users`
+    (blank-separated)."""
 
     name: str
     created_at: datetime
@@ -43,14 +45,15 @@ class Listing:
 
 
 class Objects(Protocol):
-    """Keys are any UTF-8 of 1 to 1,024 bytes. Every method raises Unavailable when the store is away, StorageFull when it has
-    no space, NotFound for a bucket or object that is not there."""
+    """Keys are any UTF-8 of 1 to 1,024 bytes. Every method raises Unavailable when the store is away,
+    StorageFull when it has no space, NotFound for a bucket or object that is not there."""
 
     @property
     def provider(self) -> Provider: ...
 
     async def make_bucket(self, name: str, *, tags: Mapping[str, str]) -> bool:
-        """True if it was made; False, and its tags unchanged, if it was there. Raises Invalid for a bad name."""
+        """True if it was made; False, and its tags unchanged, if it was there. Raises Invalid for a bad
+        name."""
         ...
 
     async def bucket(self, name: str) -> Bucket: ...
@@ -76,7 +79,8 @@ class Objects(Protocol):
         content_type: str = "application/octet-stream",
         mark: str = "",
     ) -> StoredObject:
-        """Store all of `body` or nothing; durable and visible when it returns. `mark` goes into the metadata. Raises TooLarge."""
+        """Store all of `body` or nothing; durable and visible when it returns. `mark` goes into the metadata.
+        Raises TooLarge."""
         ...
 
     async def stat(self, bucket: str, key: str) -> StoredObject: ...
@@ -103,7 +107,8 @@ class Objects(Protocol):
         now: datetime,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """A URL that does this one thing until then, without any other credential; `headers` must come along with it."""
+        """A URL that does this one thing until then, without any other credential; `headers` must come along
+        with it."""
         ...
 
     async def ready(self) -> None:
