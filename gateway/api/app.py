@@ -1,0 +1,49 @@
+"""The app: every layer around the endpoints, outermost first: CORS, edge, errors, front, then raw
+endpoints or the router."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from gateway.api.access_log import AccessLog
+from gateway.api.edge import Edge
+from gateway.api.errors import Errors
+from gateway.api.front import Front
+from gateway.api.job import Job
+from gateway.api.measures import Measures
+from gateway.api.operations import Site
+from gateway.api.router import build_router
+from gateway.api.routes import OPERATIONS
+from gateway.api.run import Run
+from gateway.backends.connect import Backends
+
+ASKED_HEADERS = ("Authorization", "Content-Type", "Accept", "Prefer", "Idempotency-Key", "X-Request-ID")
+TOLD_HEADERS = (
+    "Location",
+    "X-OSCAR-Job-ID",
+    "X-OSCAR-Job-State",
+    "X-Request-ID",
+    "Retry-After",
+    "Preference-Applied",
+    "Content-Disposition",
+)
+
+
+def build_app(backends: Backends) -> ASGIApp:
+    """The HTTP API over open backends. Knows nothing of their opening and closing."""
+    measures = Measures()
+    site = Site(backends, measures, AccessLog(backends.settings.data_dir / "access.log"), OPERATIONS)
+    front = Front(site, run=Run(site), job=Job(site), rest=build_router(site))
+    return _shared(Edge(Errors(front), measures), backends.settings.cors_origins.split())
+
+
+def _shared(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    """Pages of these origins may ask: OSCAR leaves that to an ingress, which a laptop has none of."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
+        allow_headers=ASKED_HEADERS,
+        expose_headers=TOLD_HEADERS,
+    )

@@ -1,0 +1,43 @@
+"""The guard: who may come to an endpoint. Every endpoint says which access it needs; there is no default
+that lets anybody in."""
+
+import hmac
+from enum import StrEnum
+
+from gateway.backends.connect import Backends
+from gateway.backends.identity.protocol import Caller
+from gateway.domain.problems import Unauthenticated
+
+
+class Access(StrEnum):
+    PUBLIC = "public"
+    """Anybody, without a credential."""
+    USER = "user"
+    """Somebody the identity knows."""
+    SERVICE = "service"
+    """The service's own token, or somebody who may use it: asked by `actions.authorise_call`."""
+    EVENTS = "events"
+    """The store's webhook, by its static token."""
+
+
+NOBODY = Caller(name="", admin=False)
+
+
+async def identify(backends: Backends, access: Access, authorization: str) -> Caller:
+    """Who comes. Raises Unauthenticated, Unavailable."""
+    match access:
+        case Access.PUBLIC:
+            return NOBODY
+        case Access.EVENTS:
+            _require_events_token(backends.settings.events_token, authorization)
+            return NOBODY
+        case _:
+            return await backends.identity.caller(authorization)
+
+
+def _require_events_token(token: str, authorization: str) -> None:
+    """In constant time; nothing opens a route that no token was set for."""
+    scheme, _, credential = authorization.partition(" ")
+    right = hmac.compare_digest(credential.encode("utf-8", "replace"), token.encode("utf-8", "replace"))
+    if not (token and right and scheme.lower() == "bearer"):
+        raise Unauthenticated("the token is not the one of EVENTS_TOKEN")

@@ -1,0 +1,75 @@
+"""Measures: what operators count, in a registry of this app's own. Labels are routes, services and
+outcomes, never callers or ids."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.domain.job import Census
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+UNKNOWN = "-"
+"""The label of a service that is not deployed: names that callers make up must not become series."""
+
+
+class Measures:
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "oscar_gateway_request_seconds",
+            "Requests by method, route and status, and how long their answers took",
+            ["method", "route", "status"],
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._calls = Counter(
+            "oscar_gateway_calls",
+            "Calls of /run by service and outcome: ok, script-failed, client-gone, or a problem's kind",
+            ["service", "outcome"],
+            registry=self._registry,
+        )
+        self._events = Counter(
+            "oscar_gateway_events",
+            "Notifications at /events by outcome: accepted, nobody's, or a problem's kind",
+            ["outcome"],
+            registry=self._registry,
+        )
+
+    def answered(self, *, method: str, route: str, status: int, took_s: float) -> None:
+        self._requests.labels(method, route, str(status)).observe(took_s)
+
+    def called(self, *, service: str, outcome: str) -> None:
+        self._calls.labels(service, outcome).inc()
+
+    def noticed(self, *, outcome: str) -> None:
+        self._events.labels(outcome).inc()
+
+    def render(self, census: Census, totals: Mapping[str, int]) -> bytes:
+        """All of it in Prometheus's text form, with the ledger's own numbers as they are now."""
+        ledger = CollectorRegistry()
+        ledger.register(_LedgerNumbers(census, totals))
+        return generate_latest(self._registry) + generate_latest(ledger)
+
+
+class _LedgerNumbers(Collector):
+    def __init__(self, census: Census, totals: Mapping[str, int]) -> None:
+        self._census = census
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("oscar_gateway_jobs", "Jobs in the ledger by state", labels=["state"])
+        for state, count in self._census.states.items():
+            jobs.add_metric([state.value], count)
+        yield jobs
+        live = GaugeMetricFamily(
+            "oscar_gateway_attempts_live", "Attempts alive by service", labels=["service"]
+        )
+        for service, count in self._census.live.items():
+            live.add_metric([service], count)
+        yield live
+        for name, count in self._totals.items():
+            yield CounterMetricFamily(
+                f"oscar_gateway_jobs_{name}", f"Jobs {name} since the ledger was made", value=count
+            )

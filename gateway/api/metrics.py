@@ -1,0 +1,12 @@
+"""`/metrics`: the measures and the ledger's numbers in Prometheus's text form."""
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from gateway.api.operations import Ask
+
+
+async def metrics(ask: Ask) -> Response:
+    ledger = ask.backends.ledger
+    text = ask.site.measures.render(await ledger.census(), await ledger.totals())
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

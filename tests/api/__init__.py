@@ -1,0 +1,1 @@
+"""The HTTP API: each route through its public face, over real embedded backends."""
