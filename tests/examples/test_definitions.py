@@ -1,11 +1,14 @@
-"""The examples' definitions and images agree with the gateway, with each other and with the lock."""
+"""The examples' definitions and images agree with the gateway and with the locks."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from gateway.domain.service import parse_service
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "examples").glob("*/service.yaml"))
@@ -20,6 +23,16 @@ def definition(folder: Path) -> dict[str, Any]:
 
 def test_there_are_three_examples() -> None:
     assert [folder.name for folder in FOLDERS] == ["cowsay", "grayscale", "text-to-speech"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_gateway_takes_the_definition_as_clients_send_it(folder: Path) -> None:
+    given = definition(folder)
+    script = (folder / given["script"]).read_text()
+    service = parse_service(json.dumps(given | {"script": script}).encode())
+    assert (service.name, service.script) == (folder.name, script)
+    assert [(rule.bucket, rule.folder) for rule in service.input] == [(folder.name, "input")]
+    assert [(rule.bucket, rule.folder) for rule in service.output] == [(folder.name, "output")]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
