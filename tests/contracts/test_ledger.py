@@ -511,7 +511,7 @@ async def test_the_gate_admits_the_neediest_service_first_and_its_oldest_job(led
     await _parked(ledger, "red-1", second=2)
     await _parked(ledger, "blue-1", second=4)
 
-    # One of grey's is alive, none of red's and blue's. Each admitted one counts: red's second comes after grey's.
+    # One of grey's is alive. Each admitted one counts as such: red's second comes after grey's first.
     assert await ledger.admit(limit=10) == ("red-1", "blue-1", "grey-1", "red-2")
     assert await ledger.admit(limit=10) == ()
 

@@ -1,5 +1,8 @@
-"""The queue: which job is to be worked on next. A message carries a job's id, never the job; it may come more than once and
-out of order, since claiming in the ledger makes a repeat harmless."""
+"""The queue: which job is to be worked on next.
+
+A message carries a job's id, never the job; it may come more than once and out of order, since claiming in
+the ledger makes a repeat harmless.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -25,7 +28,10 @@ class Delivery(Protocol):
 
 class Queue(Protocol):
     async def publish(self, job: JobId) -> None:
-        """Returns when the queue has it. Raises Unavailable, at the latest after 5 s; then it may or may not have it."""
+        """Returns when the queue has it; an id that waits already may be kept once.
+
+        Raises Unavailable, at the latest after 5 s; then the queue may or may not have it.
+        """
         ...
 
     def deliveries(self, *, prefetch: int) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:

@@ -10,9 +10,10 @@ from gateway.domain.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A service as it is deployed. `uid` is new at every creation and kept by updates, so that a service deleted and
-    created again is another one. `inputs_since` has, for each input path, when it was first declared: objects older than
-    that do not trigger by themselves."""
+    """A service as it is deployed. `uid` is new at every creation and kept by updates, so that a service
+    deleted and created again is another one. `inputs_since` has, for each input path, when it was first
+    declared: objects older than that do not trigger by themselves.
+    """
 
     service: Service
     uid: str
@@ -31,11 +32,14 @@ class Registry(Protocol):
         ...
 
     def generation(self) -> int:
-        """A number that grows whenever anything changed: what is derived from `all` may be kept until then."""
+        """Grows whenever anything changed: what is derived from `all` may be kept until then."""
         ...
 
     async def create(self, deployed: Deployed) -> None:
-        """Durable when it returns, whole or not at all. Raises Conflict if the name is taken, StorageFull, Unavailable."""
+        """Durable when it returns, whole or not at all.
+
+        Raises Conflict if the name is taken, StorageFull, Unavailable.
+        """
         ...
 
     async def replace(self, deployed: Deployed, *, previous: Deployed) -> None:
