@@ -1,4 +1,4 @@
-"""What every registry promises, wherever services are kept: a new one starts by adding its name to REGISTRIES."""
+"""What every registry promises, whatever keeps it: a new one starts by adding its name to REGISTRIES."""
 
 import asyncio
 import stat

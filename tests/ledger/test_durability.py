@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from gateway.backends.ledger.database import open_database
 from gateway.backends.ledger.sql import open_ledger
 from gateway.domain.job import Cause, JobId, JobQuery, NewJob, Payload
 from gateway.domain.problems import Unavailable
@@ -101,6 +103,18 @@ def test_a_full_disk_is_told_loses_nothing_and_is_got_over(file: Path) -> None:
     done = subprocess.run(script(FILL_THE_DISK, file), check=True, capture_output=True, text=True, timeout=20)
 
     assert done.stdout.splitlines() == ["full 1", "True 1"]
+
+
+async def test_every_commit_waits_for_the_disk(file: Path) -> None:
+    """No killed process can show this, only a machine without power: so the setting itself is looked at."""
+    full = 2
+    async with (
+        open_database(f"sqlite:///{file}", busy_s=1) as database,
+        database.writing() as one,
+        database.reading() as other,
+    ):
+        assert await one.scalar(text("PRAGMA synchronous")) == full
+        assert await other.scalar(text("PRAGMA synchronous")) == full
 
 
 async def test_a_database_locked_by_another_is_unavailable_and_comes_back(file: Path) -> None:
