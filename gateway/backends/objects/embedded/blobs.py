@@ -21,6 +21,9 @@ HOP_BYTES = 1 << 20
 """Read, and gathered to be written, in one hop to a thread: a small object takes one, a large one hardly
 waits for them."""
 
+PROBE_BYTES = 1 << 16
+"""With less space than this the index, too, would soon have none to grow."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -111,7 +114,7 @@ class Blobs:
         """Raises StorageFull or Unavailable when no blob can be written."""
         blob = self._files.new()
         try:
-            await _in_thread(blob.write, bytes(4096))
+            await _in_thread(blob.write, bytes(PROBE_BYTES))
         finally:
             await _in_thread(blob.discard)
 

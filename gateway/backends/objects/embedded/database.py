@@ -96,7 +96,11 @@ class Database:
             with _told_as_problems():
                 return work()
 
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, told))
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._thread, told)
+        except RuntimeError as error:  # the thread has been shut down
+            raise Unavailable("the object store is closed") from error
+        return await asyncio.shield(running)
 
 
 @contextlib.contextmanager

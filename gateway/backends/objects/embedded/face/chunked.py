@@ -86,6 +86,8 @@ class ChunkDecoder:
             self._at = _At.END
         if self._at is not _At.END:
             raise S3Error("IncompleteBody", "the body ends in the middle")
+        if self._line:
+            raise S3Error("InvalidRequest", "the chunked body goes on behind its end")
 
     def _take(self, piece: bytes) -> None:
         if self._chain:

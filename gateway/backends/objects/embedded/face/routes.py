@@ -13,10 +13,10 @@ from gateway.backends.objects.embedded.face.requests import S3Request
 Operation = Callable[[Call], Awaitable[Response]]
 
 _WORDS = """
-accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold lifecycle
-location logging metadataTable metrics notification object-lock ownershipControls partNumber policy policyStatus
-publicAccessBlock renameObject replication requestPayment restore retention select session tagging torrent
-uploadId uploads versioning versions website
+accelerate acl analytics attributes cors delete encryption intelligent-tiering inventory legal-hold
+lifecycle location logging metadataTable metrics notification object-lock ownershipControls
+partNumber policy policyStatus publicAccessBlock renameObject replication requestPayment restore
+retention select session tagging torrent uploadId uploads versioning versions website
 """
 SUBRESOURCES = frozenset(_WORDS.split())
 """The words in a query that make it another operation. Those without a route are answered 501."""
