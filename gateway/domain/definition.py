@@ -93,7 +93,7 @@ class Service(Part):
     vo: Line = ""
     labels: Labels = Field(default_factory=dict)
     storage_providers: StorageProviders = StorageProviders()
-    clusters: Annotated[dict[Line, Cluster], WithoutZeros] = Field(default_factory=dict)
+    clusters: Annotated[dict[Line, Cluster], WithoutNulls] = Field(default_factory=dict)
     owner: Line = ""
     interlink_node_name: Line = ""
     visibility: Annotated[Literal["private", "restricted", "public"], Lower] = "private"

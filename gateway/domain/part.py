@@ -27,7 +27,7 @@ ENTRIES_LIMIT = 1000
 class Part(BaseModel):
     """Keys match in any case, unknown ones are ignored; null, empty text and empty lists mean "not given"."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod

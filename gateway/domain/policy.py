@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.domain.names import shown
 from gateway.domain.problems import Invalid
 
 PREFIX = "oscar-gateway/"
@@ -55,9 +54,7 @@ def policy_of(annotations: Mapping[str, str]) -> Policy:
             one = RANGES.get(key.removeprefix(PREFIX))
             if one is None:
                 known = ", ".join(PREFIX + name for name in RANGES)
-                raise Invalid(
-                    f"annotations: {shown(key)} is none of {known}", field=f"annotations.{key}"[:100]
-                )
+                raise Invalid(f"annotations.{key}: is none of {known}", field=f"annotations.{key}")
             given[one.field] = _number(f"annotations.{key}", text, one)
     return Policy(**given)  # type: ignore[arg-type]  # `_number` gives whole ones where `Range.whole` says so
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StrictBool
 
-from gateway.domain.part import Line, Part, WithoutZeros
+from gateway.domain.part import Line, Part, WithoutNulls
 
 HIDDEN = "hidden"
 """What OSCAR shows for the keys of its own store."""
@@ -56,13 +56,13 @@ def _without_default(value: object) -> object:
 class StorageProviders(Part):
     """By kind and id, as `storage_provider: <kind>.<id>` names them."""
 
-    s3: Annotated[dict[Line, S3Provider], WithoutZeros] = Field(default_factory=dict)
-    minio: Annotated[dict[Line, MinioProvider], WithoutZeros, BeforeValidator(_without_default)] = Field(
+    s3: Annotated[dict[Line, S3Provider], WithoutNulls] = Field(default_factory=dict)
+    minio: Annotated[dict[Line, MinioProvider], WithoutNulls, BeforeValidator(_without_default)] = Field(
         default_factory=dict
     )
-    onedata: Annotated[dict[Line, OnedataProvider], WithoutZeros] = Field(default_factory=dict)
-    webdav: Annotated[dict[Line, WebdavProvider], WithoutZeros] = Field(default_factory=dict)
-    rucio: Annotated[dict[Line, RucioProvider], WithoutZeros] = Field(default_factory=dict)
+    onedata: Annotated[dict[Line, OnedataProvider], WithoutNulls] = Field(default_factory=dict)
+    webdav: Annotated[dict[Line, WebdavProvider], WithoutNulls] = Field(default_factory=dict)
+    rucio: Annotated[dict[Line, RucioProvider], WithoutNulls] = Field(default_factory=dict)
 
 
 class Cluster(Part):

@@ -1,5 +1,6 @@
 """Quantities as Kubernetes writes them (`0.2`, `500m`, `256Mi`, `1e3`), as cores and bytes."""
 
+import math
 import re
 from decimal import Decimal
 from typing import Annotated
@@ -12,7 +13,7 @@ MEMORY_LEAST = 1 << 20
 MEMORY_LIMIT = 1 << 60
 
 _QUANTITY = re.compile(
-    r"\+?(\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d{1,2}))?"
+    r"\+?([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?[0-9]{1,2}))?"
 )
 _SCALE = {"n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3")}
 _SCALE |= {unit: Decimal(10) ** (3 * power) for power, unit in enumerate("kMGTPE", 1)}
@@ -43,7 +44,7 @@ def memory_bytes(text: str) -> int:
         raise ValueError(
             "must be at least 1Mi and at most 1Ei; a number without a unit means bytes, 'm' thousandths"
         )
-    return -int(-value // 1)
+    return math.ceil(value)
 
 
 def _number_text(value: object) -> object:
