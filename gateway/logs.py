@@ -1,4 +1,4 @@
-"""Log lines: structlog, key-value, to stderr; events are `noun.past`. Never bodies, tokens or environments."""
+"""Log lines: structlog, key-value, to stderr; events are `noun.past`. Never bodies or credentials."""
 
 import logging
 import sys
@@ -7,7 +7,8 @@ import structlog
 
 
 def set_up_logs(*, log_format: str, log_level: str) -> None:
-    """Once, in an entry point. The standard library's loggers (uvicorn, sqlalchemy) come out in the same form."""
+    """Once, in an entry point. The standard library's loggers (uvicorn, sqlalchemy) come out in the same
+    form."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

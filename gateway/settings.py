@@ -1,4 +1,5 @@
-"""Every setting of every process: environment name, default, unit, meaning. Read once, in an entry point; frozen after."""
+"""Every setting of every process: environment name, default, unit, meaning. Read once, in an entry point;
+frozen after."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class Settings(BaseModel):
-    """One field a setting; its environment name is the field's in capitals. The defaults run everything in one process."""
+    """One field a setting; its environment name is the field's in capitals. The defaults run everything in
+    one process."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,36 +34,54 @@ class Settings(BaseModel):
     s3_port: int = Field(9000, ge=0, le=65535, description="Port of the embedded S3; 0 picks a free one")
     s3_public_url: str = Field("", description="How clients reach the store; default: address and port")
     s3_region: str = Field("us-east-1", min_length=1, description="Region the store signs for")
-    s3_access_key: str = Field("", description="Access key of the store; default: made at the first start and kept")
+    s3_access_key: str = Field(
+        "", description="Access key of the store; default: made at the first start and kept"
+    )
     s3_secret_key: str = Field("", description="Its secret; default: made at the first start and kept")
     events_token: str = Field("", description="Bearer token of `POST /events`; empty closes that route")
 
     process_path: str = Field("", description="PATH of scripts run as processes; default: this process's own")
-    call_limit_s: float = Field(300, gt=0, le=86400, description="How long a call's script may take, unless the service says")
-    job_limit_s: float = Field(86400, gt=0, description="How long a job's script may take, unless the service says")
+    call_limit_s: float = Field(
+        300, gt=0, le=86400, description="How long a call's script may take, unless the service says"
+    )
+    job_limit_s: float = Field(
+        86400, gt=0, description="How long a job's script may take, unless the service says"
+    )
     calls_live_limit: int = Field(32, ge=1, description="Calls answered at the same time by a local executor")
     calls_waiting_limit: int = Field(256, ge=0, description="Calls that may wait for that; beyond it 503")
     jobs_live_limit: int = Field(4, ge=1, description="Attempts alive at the same time, over all services")
-    service_live_limit: int = Field(0, ge=0, description="Attempts of one service alive at the same time; 0: no own limit")
+    service_live_limit: int = Field(
+        0, ge=0, description="Attempts of one service alive at the same time; 0: no own limit"
+    )
 
     run_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/run`, bytes")
     job_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/job`, bytes")
     body_limit: int = Field(4 << 20, ge=1, description="Largest body of every other request, bytes")
     object_limit: int = Field(5 << 40, ge=1, description="Largest object the embedded store takes, bytes")
     output_limit: int = Field(16 << 30, ge=1, description="Output files of one run together, bytes")
-    log_limit: int = Field(64 << 20, ge=1024, description="Kept of one run's log, and of its standard output as a result, bytes")
+    log_limit: int = Field(
+        64 << 20, ge=1024, description="Kept of one run's log, and of its standard output as a result, bytes"
+    )
 
-    job_listing_limit: int = Field(70, ge=1, le=1000, description="Jobs, or objects, on a page of OSCAR's listings")
-    job_retention_s: float = Field(30 * 86400, gt=0, description="How long an ended job, its log and its result are kept")
+    job_listing_limit: int = Field(
+        70, ge=1, le=1000, description="Jobs, or objects, on a page of OSCAR's listings"
+    )
+    job_retention_s: float = Field(
+        30 * 86400, gt=0, description="How long an ended job, its log and its result are kept"
+    )
     idempotency_s: float = Field(86400, gt=0, description="How long an `Idempotency-Key` is remembered")
     reconcile_s: float = Field(300, gt=0, description="Seconds between two listings of every input bucket")
-    reconcile_age_s: float = Field(10, ge=0, description="Younger objects are left to their notice")
     delete_buckets: bool = Field(
-        True, description="Deleting a service deletes the buckets made for it that no other service uses, as OSCAR does"
+        True,
+        description="Deleting a service deletes buckets made for it that no other service uses, as OSCAR does",
     )
-    cors_origins: str = Field("*", description="Origins whose pages may call the API, blank-separated; empty: none")
+    cors_origins: str = Field(
+        "*", description="Origins whose pages may call the API, blank-separated; empty: none"
+    )
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Which log lines are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Which log lines are written"
+    )
     stop_grace_s: float = Field(10, ge=0, description="How long open calls may finish after SIGTERM")
 
     @property
@@ -75,7 +95,9 @@ class SettingsError(Exception):
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from an environment. An empty variable means the default. Raises SettingsError."""
-    given = {name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())}
+    given = {
+        name: environment[name.upper()] for name in Settings.model_fields if environment.get(name.upper())
+    }
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

@@ -1,4 +1,5 @@
-"""Accept events: one job for each object version and each service that takes it, however often the event comes."""
+"""Accept events: one job for each object version and each service that takes it, however often the event
+comes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,10 +23,11 @@ Noticed = tuple[StoredObject, bytes]
 
 
 async def accept_notification(backends: Backends, raw: bytes) -> tuple[Accepted, ...]:
-    """Accept a store's notification for whichever services take its objects. Raises Invalid, Unavailable, StorageFull.
+    """Accept a store's notification for whichever services take its objects. Raises Invalid, Unavailable,
+    StorageFull.
 
-    Records that cannot be read are logged and do not hide the others: refusing them would have the store repeat them
-    for ever, in front of everything behind.
+    Records that cannot be read are logged and do not hide the others: refusing them would have the store
+    repeat them for ever, in front of everything behind.
     """
     notification = parse_notification(raw)
     for why in notification.unreadable:
@@ -38,8 +40,8 @@ async def accept_objects(
 ) -> tuple[Accepted, ...]:
     """Write a job for each object and service into the ledger, all or none, and announce the new ones.
 
-    With `only` the sender has named the service: it alone is asked, and objects from buckets that its rules do not name
-    are its work too. Objects that a service wrote itself never become its own work.
+    With `only` the sender has named the service: it alone is asked, and objects from buckets that its rules
+    do not name are its work too. Objects that a service wrote itself never become its own work.
     """
     jobs = [
         _job(deployed, stored, notice, cause)

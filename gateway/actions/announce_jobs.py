@@ -1,4 +1,5 @@
-"""Announce accepted jobs on the queue. The ledger has them already: an announcement that fails is made later by the sweep."""
+"""Announce accepted jobs on the queue. The ledger has them already: an announcement that fails is made
+later by the sweep."""
 
 from collections.abc import Iterable
 
@@ -12,7 +13,8 @@ log = structlog.get_logger(__name__)
 
 
 async def announce_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:
-    """Publish each job's id; how many were. Stops at the first that the queue does not take; never raises for the queue."""
+    """Publish each job's id; how many were. Stops at the first that the queue does not take; never raises
+    for the queue."""
     published = 0
     for job in jobs:
         try:

@@ -1,4 +1,5 @@
-"""Authorise a call or a job: the service's own 64-character token, or the credential of somebody who may use it."""
+"""Authorise a call or a job: the service's own 64-character token, or the credential of somebody who may
+use it."""
 
 import hmac
 
@@ -12,7 +13,8 @@ TOKEN_LENGTH = 64
 
 
 async def authorise_call(backends: Backends, name: str, authorization: str) -> tuple[Deployed, str]:
-    """The service and in whose name it is called: the caller, or `token` for the bearer of the service's token.
+    """The service and in whose name it is called: the caller, or `token` for the bearer of the service's
+    token.
 
     Compares in constant time. Raises Unauthenticated, NotFound, Forbidden, Unavailable.
     """

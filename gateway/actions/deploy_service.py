@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import structlog
 
+from gateway.actions.allow_images import require_allowed_image
 from gateway.actions.find_service import require_owned
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
@@ -24,9 +25,10 @@ log = structlog.get_logger(__name__)
 async def create_service(backends: Backends, raw: bytes, caller: Caller) -> Deployed:
     """From the body of a request. Raises Invalid, Conflict if the name is taken, Unavailable, StorageFull."""
     requested = parse_service(raw)
+    await require_allowed_image(backends, requested.image)
     if backends.registry.get(requested.name) is not None:
         raise _taken(requested.name)
-    service = complete(requested, token=secrets.token_hex(32), owner=owner_of(caller))
+    service = complete(requested, token=secrets.token_hex(32), owner=caller.name)
     now = backends.now()
     deployed = Deployed(
         service=service,
@@ -45,8 +47,10 @@ async def create_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
 
 
 async def update_service(backends: Backends, raw: bytes, caller: Caller) -> Deployed:
-    """A full definition, not a patch; token, owner and unmentioned secrets stay. Raises as `create_service`, NotFound, Forbidden."""
+    """A full definition, not a patch; token, owner and unmentioned secrets stay. Raises as
+    `create_service`, NotFound, Forbidden."""
     requested = parse_service(raw)
+    await require_allowed_image(backends, requested.image)
     previous = require_owned(backends, requested.name, caller)
     service = complete(
         requested, token=previous.service.token, owner=previous.service.owner, previous=previous.service
@@ -61,10 +65,6 @@ async def update_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
         undo.pop_all()
     log.info("service.updated", service=service.name, owner=service.owner)
     return deployed
-
-
-def owner_of(caller: Caller) -> str:
-    return caller.name
 
 
 async def _prepare(backends: Backends, deployed: Deployed, undo: AsyncExitStack) -> None:

@@ -10,7 +10,8 @@ BATCH = 500
 
 
 async def discard_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:
-    """Those of them that are final; how many. That their ids were accepted stays known: their events do not come back.
+    """Those of them that are final; how many. That their ids were accepted stays known: their events do not
+    come back.
 
     Rows first: an interruption leaves objects nobody refers to, never a job whose result is gone.
     """

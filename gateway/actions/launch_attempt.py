@@ -1,4 +1,5 @@
-"""Launch the next attempt of a queued job: gate, claim, launch. What goes wrong ends the attempt, never the worker."""
+"""Launch the next attempt of a queued job: gate, claim, launch. What goes wrong ends the attempt, never the
+worker."""
 
 from dataclasses import replace
 
@@ -15,7 +16,8 @@ log = structlog.get_logger(__name__)
 
 
 async def launch_attempt(backends: Backends, job_id: JobId) -> None:
-    """Returns once the ledger says what became of it: running, waiting, or ended. Raises Unavailable if the ledger is away.
+    """Returns once the ledger says what became of it: running, waiting, or ended. Raises Unavailable if the
+    ledger is away.
 
     A job in any state but `queued` is left alone: a message about it came twice, or it was cancelled.
     """
@@ -36,7 +38,9 @@ async def launch_attempt(backends: Backends, job_id: JobId) -> None:
             return
         attempt = await backends.ledger.claim(job_id, now=backends.now())
     if attempt is not None:
-        await launch_claimed(backends, replace(job, state=JobState.STARTING, attempts=attempt.number), deployed)
+        await launch_claimed(
+            backends, replace(job, state=JobState.STARTING, attempts=attempt.number), deployed
+        )
 
 
 async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> None:
@@ -56,7 +60,8 @@ async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> No
 
 
 def current_service(backends: Backends, job: Job) -> Deployed | None:
-    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its name is back."""
+    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its
+    name is back."""
     deployed = backends.registry.get(job.service)
     return deployed if deployed is not None and deployed.uid == job.service_uid else None
 
@@ -79,5 +84,5 @@ async def _closed_gate(backends: Backends, job: Job) -> str:
     if sum(census.live.values()) >= settings.jobs_live_limit:
         return f"{settings.jobs_live_limit} attempts run, which is the limit (JOBS_LIVE_LIMIT)"
     if settings.service_live_limit and census.live.get(job.service, 0) >= settings.service_live_limit:
-        return f"{settings.service_live_limit} attempts of this service run, which is the limit (SERVICE_LIVE_LIMIT)"
+        return f"{settings.service_live_limit} attempts of it run, which is the limit (SERVICE_LIVE_LIMIT)"
     return ""

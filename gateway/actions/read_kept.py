@@ -9,7 +9,8 @@ from gateway.domain.problems import Conflict, NotFound
 
 
 async def read_result(backends: Backends, job: Job) -> tuple[ResultKind, str, AsyncIterator[bytes]]:
-    """Kind, file name ("" for text) and bytes as kept. Raises Conflict while it has none yet, NotFound if there never was."""
+    """Kind, file name ("" for text) and bytes as kept. Raises Conflict while it has none yet, NotFound if
+    there never was."""
     if not job.final:
         raise Conflict(f"the job {job.id} is {job.state.value}: it has no result yet")
     if job.kept.result_key is None or job.kept.result_kind is None:
@@ -20,8 +21,8 @@ async def read_result(backends: Backends, job: Job) -> tuple[ResultKind, str, As
 
 
 async def read_log(backends: Backends, job: Job) -> AsyncIterator[bytes]:
-    """What the job's newest attempt wrote, in the archive's form (`staging.log`): kept, or so far. Raises NotFound if it
-    never started."""
+    """What the job's newest attempt wrote, in the archive's form (`staging.log`): kept, or so far. Raises
+    NotFound if it never started."""
     if job.state in LIVE_STATES:
         return backends.launcher.log(job.attempt_id)
     if job.kept.log_key is None:

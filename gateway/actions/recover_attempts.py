@@ -1,4 +1,5 @@
-"""Recover attempts of an earlier life of the worker: launch what was claimed only, settle what left nothing behind."""
+"""Recover attempts of an earlier life of the worker: launch what was claimed only, settle what left nothing
+behind."""
 
 import structlog
 
@@ -11,7 +12,8 @@ log = structlog.get_logger(__name__)
 
 
 async def recover_attempts(backends: Backends) -> None:
-    """Before dispatching begins. Attempts the launcher knows go on by themselves: their endings come as any other."""
+    """Before dispatching begins. Attempts the launcher knows go on by themselves: their endings come as any
+    other."""
     known = await backends.launcher.known()
     for job in await backends.ledger.live():
         if job.state is JobState.STARTING or job.attempt_id not in known:

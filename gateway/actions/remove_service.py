@@ -1,4 +1,5 @@
-"""Remove a service: no call, job or event reaches it any more, its jobs end and go, and so do the buckets made for it."""
+"""Remove a service: no call, job or event reaches it any more, its jobs end and go, and so do the buckets
+made for it."""
 
 import structlog
 
@@ -16,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 
 async def remove_service(backends: Backends, name: str, caller: Caller) -> None:
-    """Raises NotFound, Forbidden, Unavailable. Interrupted after the registry's write, the sweep does the rest."""
+    """Raises NotFound, Forbidden, Unavailable. Interrupted after the registry's write, the sweep does the
+    rest."""
     deployed = require_owned(backends, name, caller)
     await backends.registry.remove(name)
     log.info("service.removed", service=name)

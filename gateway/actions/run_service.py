@@ -10,9 +10,16 @@ from gateway.backends.registry.protocol import Deployed
 
 
 def run_service(
-    backends: Backends, deployed: Deployed, body: AsyncIterator[bytes], *, content_type: str, query: str, raw: bool
+    backends: Backends,
+    deployed: Deployed,
+    body: AsyncIterator[bytes],
+    *,
+    content_type: str,
+    query: str,
+    raw: bool,
 ) -> AbstractAsyncContextManager[Reply]:
-    """The reply, while its context is open; leaving early ends the script. Raises what `Invoker.invoke` raises."""
+    """The reply, while its context is open; leaving early ends the script. Raises what `Invoker.invoke`
+    raises."""
     limit_s = deployed.service.policy.call_limit_s or backends.settings.call_limit_s
     return backends.invoker.invoke(
         Call(

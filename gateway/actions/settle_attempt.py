@@ -14,7 +14,8 @@ log = structlog.get_logger(__name__)
 
 
 async def settle_attempt(backends: Backends, ending: Ending) -> None:
-    """Idempotent: an ending told twice settles once. Raises Unavailable; then the launcher tells of it again."""
+    """Idempotent: an ending told twice settles once. Raises Unavailable; then the launcher tells of it
+    again."""
     job_id, _ = job_of(ending.attempt)
     try:
         job = await backends.ledger.job(job_id)

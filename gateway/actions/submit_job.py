@@ -106,7 +106,8 @@ def _idempotency_key(backends: Backends, submission: Submission, fingerprint: st
 
 
 class _Body:
-    """A request's body read once: its head into memory, the rest as it comes, digested and counted on the way."""
+    """A request's body read once: its head into memory, the rest as it comes, digested and counted on the
+    way."""
 
     def __init__(self, chunks: AsyncIterator[bytes], *, limit: int) -> None:
         self._chunks = chunks

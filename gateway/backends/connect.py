@@ -1,20 +1,26 @@
-"""Connect: settings to open backends. The one place that names implementations; what a URL does not pick is not imported."""
+"""Connect: settings to open backends. The one place that names implementations; what a URL does not pick is
+not imported."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from starlette.types import ASGIApp
+
 from gateway.backends.identity.protocol import Identity
 from gateway.backends.invoker.protocol import Invoker
 from gateway.backends.launcher.protocol import Launcher
 from gateway.backends.ledger.protocol import Ledger
-from gateway.backends.objects.protocol import Objects
+from gateway.backends.objects.protocol import Listener, Objects, Provider
 from gateway.backends.queue.protocol import Queue
 from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.subscriptions import Subscriptions
-from gateway.settings import Settings
+from gateway.executors.pick import open_executor
+from gateway.executors.protocol import Executor
+from gateway.settings import Settings, SettingsError
 
 
 def utc_now() -> datetime:
@@ -36,4 +42,137 @@ class Backends:
     subscriptions: Subscriptions
     now: Callable[[], datetime] = utc_now
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held from counting live attempts to claiming one, so that this worker does not overshoot its own limit."""
+    """Held from counting live attempts to claiming one, so that this worker does not overshoot its own
+    limit."""
+
+
+@dataclass(frozen=True)
+class StoreFace:
+    """The embedded store's own HTTP face: an ASGI app and the socket it is to be served on."""
+
+    app: ASGIApp
+    listening: socket.socket
+    listen: Callable[[Listener], None]
+    """Whom it is to tell of every completed upload."""
+
+
+@asynccontextmanager
+async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, StoreFace | None]]:
+    """Every role as the settings' URLs pick it, closed in reverse order, and the store's face if it has one
+    to serve.
+
+    Raises SettingsError for a URL that names no implementation, and the Problems of whatever cannot be
+    opened.
+    """
+    async with AsyncExitStack() as stack:
+        registry = await _open_registry(settings)
+        objects, face = await _open_objects(settings, stack)
+        executors = _Executors(settings, stack)
+        backends = Backends(
+            settings=settings,
+            registry=registry,
+            ledger=await _open_ledger(settings, stack),
+            queue=_open_queue(settings),
+            objects=objects,
+            invoker=await _open_invoker(settings, executors, stack),
+            launcher=await _open_launcher(settings, executors, objects, stack),
+            identity=_open_identity(settings),
+            subscriptions=Subscriptions(registry),
+        )
+        yield backends, face
+
+
+async def _open_registry(settings: Settings) -> Registry:
+    match _scheme(settings.registry_url):
+        case "file":
+            from gateway.backends.registry.directory import load_directory
+
+            return await load_directory(settings.data_dir / "services")
+        case _:
+            raise _unknown("REGISTRY_URL", "file:")
+
+
+async def _open_ledger(settings: Settings, stack: AsyncExitStack) -> Ledger:
+    from gateway.backends.ledger.sql import open_ledger
+
+    return await stack.enter_async_context(open_ledger(settings.ledger_url))
+
+
+def _open_queue(settings: Settings) -> Queue:
+    match _scheme(settings.queue_url):
+        case "memory":
+            from gateway.backends.queue.memory import MemoryQueue
+
+            return MemoryQueue()
+        case _:
+            raise _unknown("QUEUE_URL", "memory:")
+
+
+async def _open_objects(settings: Settings, stack: AsyncExitStack) -> tuple[Objects, StoreFace | None]:
+    match _scheme(settings.objects_url):
+        case "file":
+            from gateway.backends.objects.embedded.face.app import build_face
+            from gateway.backends.objects.embedded.store import open_embedded
+
+            listening = stack.enter_context(bind(settings.s3_host, settings.s3_port, name="S3_PORT"))
+            provider = Provider(
+                endpoint=settings.s3_public_url or url_of(listening),
+                verify=False,
+                region=settings.s3_region,
+                access_key=settings.s3_access_key,
+                secret_key=settings.s3_secret_key,
+            )
+            store = await stack.enter_async_context(
+                open_embedded(settings.data_dir / "objects", provider, object_limit=settings.object_limit)
+            )
+            face = build_face(store, origins=tuple(settings.cors_origins.split()))
+            return store, StoreFace(face, listening, store.listen)
+        case _:
+            raise _unknown("OBJECTS_URL", "file:")
+
+
+class _Executors:
+    """An executor a URL, opened once: invoker and launcher may share one."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._open: dict[str, Executor] = {}
+
+    async def get(self, url: str, name: str) -> Executor:
+        scheme = _scheme(url)
+        if scheme not in ("process", "docker", "auto"):
+            raise _unknown(name, "process:, docker:, auto:")
+        if scheme not in self._open:
+            executor = await open_executor(scheme, self._settings)
+            self._stack.push_async_callback(executor.close)
+            self._open[scheme] = executor
+        return self._open[scheme]
+
+
+def _open_identity(settings: Settings) -> Identity:
+    from gateway.backends.identity.administrator import Administrator
+
+    return Administrator(username=settings.oscar_username, password=settings.oscar_password)
+
+
+def bind(host: str, port: int, *, name: str) -> socket.socket:
+    """A listening socket. Raises SettingsError, naming the setting, if the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(f"{name}: cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0]
+
+
+def _unknown(name: str, known: str) -> SettingsError:
+    return SettingsError(f"{name}: not one of {known}")

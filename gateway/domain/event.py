@@ -6,11 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One version of one object. The four fields (or the version id, where the store keeps versions) are its identity:
-    the same from a notification and from a listing.
+    """One version of one object. The four fields (or the version id, where the store keeps versions) are
+    its identity: the same from a notification and from a listing.
 
-    `modified_at` is UTC, cut to milliseconds; `etag` comes without quotes; `key` is decoded. `mark` is what the writer
-    left in the object's metadata, if it was one of our jobs (see `domain.mark`).
+    `modified_at` is UTC, cut to milliseconds; `etag` comes without quotes; `key` is decoded. `mark` is what
+    the writer left in the object's metadata, if it was one of our jobs (see `domain.mark`).
     """
 
     bucket: str

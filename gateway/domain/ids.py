@@ -1,4 +1,5 @@
-"""Ids of jobs: random for requests, derived for events, so that the same event is the same job wherever it comes from."""
+"""Ids of jobs: random for requests, derived for events, so that the same event is the same job wherever it
+comes from."""
 
 import base64
 import hashlib
@@ -17,7 +18,8 @@ def request_job_id(service: str, entropy: bytes) -> JobId:
 def event_job_id(service: str, service_uid: str, stored: StoredObject) -> JobId:
     """The id of the one job that this service runs for this object version.
 
-    Where the store keeps versions the version id identifies it, else eTag and modification time in milliseconds.
+    Where the store keeps versions the version id identifies it, else eTag and modification time in
+    milliseconds.
     """
     version = stored.version or f"{stored.etag}/{int(stored.modified_at.timestamp() * 1000)}"
     return _job_id(service, _digest(service_uid, stored.bucket, stored.key, version))

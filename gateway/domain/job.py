@@ -9,10 +9,12 @@ from typing import NewType
 from gateway.domain.event import StoredObject
 
 JobId = NewType("JobId", str)
-"""`<service>-` and 20 characters of `[a-z0-9]`: at most 60, so that `-<attempt>` still fits a Kubernetes name."""
+"""`<service>-` and 20 characters of `[a-z0-9]`: at most 60, so that `-<attempt>` still fits a Kubernetes
+name."""
 
 AttemptId = NewType("AttemptId", str)
-"""`<job id>-<number>`, the first attempt being 1. Names what runs: a process's folder, a container, a Kubernetes Job."""
+"""`<job id>-<number>`, the first attempt being 1. Names what runs: a process's folder, a container, a
+Kubernetes Job."""
 
 
 class JobState(StrEnum):
@@ -51,7 +53,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A request's body, byte for byte: inline when small, else the key of an object in the gateway's own bucket."""
+    """A request's body, byte for byte: inline when small, else the key of an object in the gateway's own
+    bucket."""
 
     size_bytes: int
     inline: bytes | None = None
@@ -112,6 +115,8 @@ class EndReason(StrEnum):
     """Ended by us: it ran longer than the job limit."""
     MEMORY_LIMIT = "memory-limit"
     """Ended because it used more memory than the service has."""
+    OUTPUT_LIMIT = "output-limit"
+    """It ended by itself, and left more output than is kept."""
     CANCELLED = "cancelled"
     """Ended by us because somebody cancelled the job."""
     INTERRUPTED = "interrupted"

@@ -1,7 +1,8 @@
-"""The mark our jobs leave on the objects they write, so that a service is never triggered by its own output.
+"""The mark our jobs leave on the objects they write, so that a service is never triggered by its own
+output.
 
-It travels in the object's metadata under `METADATA_KEY`, and holds for the place it was written to only: a copy made by
-somebody to another key is a new file and triggers like any other.
+It travels in the object's metadata under `METADATA_KEY`, and holds for the place it was written to only: a
+copy made by somebody to another key is a new file and triggers like any other.
 """
 
 import hashlib

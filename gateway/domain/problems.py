@@ -19,7 +19,8 @@ from typing import ClassVar
 class Problem(Exception):
     """Anything a caller is told. `detail` is one line without secrets or internal addresses.
 
-    `field` names what was wrong in the request; `retry_after_s` is a whole number of seconds, only where waiting helps.
+    `field` names what was wrong in the request; `retry_after_s` is a whole number of seconds, only where
+    waiting helps.
     """
 
     kind: ClassVar[str] = "problem"

@@ -1,9 +1,9 @@
-"""What becomes of a job whose attempt ended: final, or another attempt later, as the service's policy says."""
+"""What becomes of a job whose attempt ended: final, or another attempt, as the service's policy says."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.domain.job import PLATFORM_REASONS, EndReason, Ending, Job, JobState
+from gateway.domain.job import PLATFORM_REASONS, Ending, EndReason, Job, JobState
 from gateway.domain.service import Policy
 
 LONGEST_WAIT_S = 600.0
@@ -38,6 +38,7 @@ def describe(ending: Ending) -> str:
         EndReason.EXITED: f"the script ended with exit status {ending.exit_code}",
         EndReason.TIME_LIMIT: "the script was ended at its time limit",
         EndReason.MEMORY_LIMIT: "the script was ended at its memory limit",
+        EndReason.OUTPUT_LIMIT: "the script left too much output",
         EndReason.CANCELLED: "cancelled",
         EndReason.INTERRUPTED: "the attempt was interrupted",
         EndReason.NOT_STARTED: "the script could not be started",
@@ -51,7 +52,9 @@ def _script(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:
     if job.failures + 1 >= policy.tries:
         return Verdict(JobState.FAILED, describe(ending))
     wait = timedelta(seconds=policy.retry_s * 2**job.failures)
-    return Verdict(JobState.WAITING, f"{describe(ending)}; try {job.failures + 2} of {policy.tries} follows", now + wait)
+    return Verdict(
+        JobState.WAITING, f"{describe(ending)}; try {job.failures + 2} of {policy.tries} follows", now + wait
+    )
 
 
 def _platform(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:

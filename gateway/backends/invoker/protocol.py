@@ -11,7 +11,8 @@ from gateway.backends.registry.protocol import Deployed
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `body` is read at most once, as fast as the backend takes it; `raw` asks for output bytes without Base64."""
+    """One call. `body` is read at most once, as fast as the backend takes it; `raw` asks for output bytes
+    without Base64."""
 
     id: str
     deployed: Deployed
@@ -24,7 +25,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`status` is 200 or, when the script failed, 500. `headers` are few and ours or the backend's, lower-case names."""
+    """`status` is 200 or, when the script failed, 500. `headers` are few and ours or the backend's,
+    lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,7 +61,8 @@ class InstanceLog:
 
 class Invoker(Protocol):
     async def prepare(self, deployed: Deployed) -> None:
-        """Make ready to answer calls of a created or changed service; idempotent. Raises Invalid, Unavailable."""
+        """Make ready to answer calls of a created or changed service; idempotent. Raises Invalid,
+        Unavailable."""
         ...
 
     async def retire(self, name: str) -> None:
@@ -69,7 +72,8 @@ class Invoker(Protocol):
     def invoke(self, call: Call) -> AbstractAsyncContextManager[Reply]:
         """Run the script once and answer. Leaving early ends the script.
 
-        Raises TimedOut after `limit_s`, TooLarge from the body, Unavailable (nothing was executed), StorageFull.
+        Raises TimedOut after `limit_s`, TooLarge from the body, Unavailable (nothing was executed),
+        StorageFull.
         """
         ...
 

@@ -1,4 +1,5 @@
-"""The launcher: starts attempts, each once, and tells how they ended, also those of an earlier life of this process."""
+"""The launcher: starts attempts, each once, and tells how they ended, also those of an earlier life of this
+process."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from gateway.domain.job import AttemptId, Ending, Job
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One attempt to start: the job as claimed, the service as it is now, and how long the script may take."""
+    """One attempt to start: the job as claimed, the service as it is now, how long the script may take."""
 
     job: Job
     deployed: Deployed
@@ -23,9 +24,9 @@ class Order:
 
 class Launcher(Protocol):
     async def launch(self, order: Order) -> None:
-        """Start the attempt, input fetched and all. Idempotent by attempt id, across restarts: an attempt that runs, or ran,
-        is not started again. Raises Unavailable (may be tried again with the same id), NotFound when the job's input is
-        gone, Invalid when it can never be started."""
+        """Start the attempt, input fetched and all. Idempotent by attempt id, across restarts: an attempt
+        that runs, or ran, is not started again. Raises Unavailable (may be tried again with the same id),
+        NotFound when the job's input is gone, Invalid when it can never be started."""
         ...
 
     async def known(self) -> frozenset[AttemptId]:
@@ -33,12 +34,13 @@ class Launcher(Protocol):
         ...
 
     def endings(self) -> AsyncIterator[Ending]:
-        """Each ended attempt, with outputs stored and log and result kept; again and again, until it is forgotten. One
-        reader at a time; the first step tells of those that ended while nobody listened."""
+        """Each ended attempt, with outputs stored and log and result kept; again and again, until it is
+        forgotten. One reader at a time; the first step tells of those that ended while nobody listened."""
         ...
 
     async def stop(self, attempt: AttemptId) -> None:
-        """Have it end with reason CANCELLED; its ending comes through `endings`. Fine if it is unknown or ended."""
+        """Have it end with reason CANCELLED; its ending comes through `endings`. Fine if it is unknown or
+        ended."""
         ...
 
     async def forget(self, attempt: AttemptId) -> None:

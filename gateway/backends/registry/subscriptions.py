@@ -1,4 +1,5 @@
-"""Subscriptions: which services take an object, found by bucket, so that an event's cost does not grow with the services."""
+"""Subscriptions: which services take an object, found by bucket, so that an event's cost does not grow with
+the services."""
 
 from collections import defaultdict
 
@@ -18,7 +19,9 @@ class Subscriptions:
         """Every deployed service with an input rule for this object."""
         if self._generation != self._registry.generation():
             self._index()
-        return [deployed for deployed in self._by_bucket.get(bucket, ()) if takes(deployed.service, bucket, key)]
+        return [
+            deployed for deployed in self._by_bucket.get(bucket, ()) if takes(deployed.service, bucket, key)
+        ]
 
     def _index(self) -> None:
         self._generation = self._registry.generation()

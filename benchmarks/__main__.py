@@ -1,0 +1,22 @@
+"""Runs the benchmarks named, or all."""
+
+import asyncio
+import sys
+
+from benchmarks import accept, call, start
+
+BENCHMARKS = {"start": start.measure, "accept": accept.measure, "call": call.measure}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        asyncio.run(BENCHMARKS[name]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""A gateway as a process of its own, as a user starts it: real ports, real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+START_S = 20.0
+
+
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], *, within_s: float = 15.0, every_s: float = 0.05) -> T:
+    """The first true answer of `condition`; AssertionError when there was none in time."""
+    deadline = time.monotonic() + within_s
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not true within {within_s} s: {condition}"
+        time.sleep(every_s)
+    return answer
+
+
+@dataclass
+class GatewayProcess:
+    """`python -m gateway` over a data folder; started, killed and started again at will."""
+
+    data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    endpoints: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "GatewayProcess":
+        announced = self.data_dir / "endpoints.json"
+        announced.unlink(missing_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATA_DIR": str(self.data_dir),
+            "HTTP_PORT": "0",
+            "S3_PORT": "0",
+            **self.settings,
+        }
+        with (self.data_dir / "gateway.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).parents[1],
+            )
+        wait_for(lambda: announced.exists() or self._ended(), within_s=START_S, every_s=0.01)
+        self.endpoints = json.loads(announced.read_text())
+        wait_for(lambda: self.http().get("/ready").status_code == 200, within_s=START_S)
+        return self
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A client with the administrator's credential."""
+        auth = (self.endpoints["username"], self.endpoints["password"])
+        return httpx.Client(base_url=self.endpoints["url"], auth=auth, timeout=30, **options)
+
+    def kill(self) -> None:
+        """SIGKILL, as the machine does it."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def log(self) -> str:
+        return (self.data_dir / "gateway.log").read_text()
+
+    def _ended(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the gateway ended at its start:\n{self.log()}"
+        return False

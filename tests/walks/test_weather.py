@@ -1,0 +1,169 @@
+"""Bad weather: the process ends at any moment, clients hang up, scripts misbehave; nothing accepted is
+lost."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway_process import GatewayProcess, wait_for
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[GatewayProcess]:
+    """A gateway of the test's own, to be killed."""
+    started = GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "2"}).start()
+    yield started
+    assert started.stop() == 0, started.log()
+
+
+def deploy(gateway: GatewayProcess, name: str, script: str, **more: object) -> None:
+    with gateway.http() as http:
+        body = {"name": name, "image": "none", "script": script, **more}
+        assert http.post("/system/services", json=body).status_code == 201
+
+
+def submit(gateway: GatewayProcess, name: str, body: bytes = b"") -> str:
+    with gateway.http() as http:
+        answer = http.post(f"/job/{name}", content=body)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["X-OSCAR-Job-ID"]
+
+
+def ended(gateway: GatewayProcess, job: str, within_s: float = 20) -> dict[str, object]:
+    def final() -> dict[str, object] | None:
+        with gateway.http() as http:
+            answer: dict[str, object] = http.get(f"/v1/jobs/{job}").json()
+        return answer if answer["state"] in ("succeeded", "failed", "dead", "cancelled") else None
+
+    answer = wait_for(final, within_s=within_s)
+    assert answer is not None
+    return answer
+
+
+def test_services_jobs_buckets_and_results_survive_a_kill(own: GatewayProcess) -> None:
+    rule = [{"storage_provider": "minio", "path": "kept/in"}]
+    deploy(own, "kept", 'echo "result of $(cat $INPUT_FILE_PATH)"', input=rule)
+    job = submit(own, "kept", b'{"n":1}')
+    before = ended(own, job)
+    with own.http() as http:
+        service = http.get("/system/services/kept").json()
+    own.kill()
+    own.start()
+    with own.http() as http:
+        assert http.get("/system/services/kept").json() == service
+        assert http.get(f"/v1/jobs/{job}").json() == before
+        assert http.get(f"/v1/jobs/{job}/result").text == 'result of {"n":1}\n'
+        assert [bucket["bucket_name"] for bucket in http.get("/system/buckets").json()] == ["kept"]
+
+
+def test_a_running_script_outlives_the_gateway_and_is_settled_by_the_next_one(
+    own: GatewayProcess, tmp_path: Path
+) -> None:
+    deploy(own, "long", f"echo run >> {tmp_path}/runs; sleep 1; echo finished")
+    job = submit(own, "long")
+    wait_for((tmp_path / "runs").exists)
+    own.kill()
+    own.start()
+    answer = ended(own, job)
+    assert (answer["state"], len(answer["attempts"])) == ("succeeded", 1)  # type: ignore[arg-type]
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_an_upload_whose_event_was_cut_off_is_found_at_the_next_start(own: GatewayProcess) -> None:
+    """The ledger is made to forget what it saw: as if the process had died between storing the object and
+    accepting its event."""
+    import boto3
+
+    deploy(own, "late", "cat $INPUT_FILE_PATH", input=[{"storage_provider": "minio", "path": "late/in"}])
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=own.endpoints["s3"],
+        region_name="us-east-1",
+        aws_access_key_id=own.endpoints["access_key"],
+        aws_secret_access_key=own.endpoints["secret_key"],
+    )
+    s3.put_object(Bucket="late", Key="in/file", Body=b"do not forget me")
+    s3.close()
+    with own.http() as http:
+        (job,) = wait_for(lambda: http.get("/v1/jobs", params={"state": "succeeded"}).json()["jobs"])
+    own.kill()
+    for file in own.data_dir.glob("ledger.db*"):
+        file.unlink()
+    own.start()
+    answer = ended(own, job["id"])
+    assert (answer["state"], answer["cause"]) == ("succeeded", "backfill")
+
+
+def test_a_client_that_hangs_up_ends_the_script(own: GatewayProcess, tmp_path: Path) -> None:
+    deploy(own, "hang-up", f"echo $$ > {tmp_path}/pid; sleep 60")
+    with own.http() as http:
+        http.timeout = httpx.Timeout(1.0)
+        with pytest.raises(httpx.ReadTimeout):
+            http.post("/run/hang-up")
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), within_s=15)
+
+
+def test_cancelling_works_while_waiting_and_while_running(own: GatewayProcess) -> None:
+    deploy(own, "slow", "sleep 60")
+    jobs = [submit(own, "slow") for _ in range(3)]
+    with own.http() as http:
+        wait_for(lambda: len(http.get("/v1/jobs", params={"state": "running"}).json()["jobs"]) == 2)
+        waiting = wait_for(lambda: http.get("/v1/jobs", params={"state": "waiting"}).json()["jobs"])
+        assert "JOBS_LIVE_LIMIT" in waiting[0]["reason"]
+        for job in jobs:
+            assert http.delete(f"/v1/jobs/{job}").status_code == 200
+    assert {ended(own, job)["state"] for job in jobs} == {"cancelled"}
+
+
+def test_a_failing_script_is_retried_as_its_service_says_and_then_fails(own: GatewayProcess) -> None:
+    policy = {"oscar-gateway/tries": "3", "oscar-gateway/retry-seconds": "0"}
+    deploy(own, "fails", "echo trying; exit 23", annotations=policy)
+    answer = ended(own, submit(own, "fails"))
+    assert (answer["state"], answer["exit_code"], len(answer["attempts"])) == ("failed", 23, 3)  # type: ignore[arg-type]
+
+
+def test_a_job_past_its_limit_fails_with_that_reason(own: GatewayProcess) -> None:
+    deploy(own, "endless", "sleep 60", annotations={"oscar-gateway/job-seconds": "1"})
+    answer = ended(own, submit(own, "endless"))
+    assert answer["state"] == "failed"
+    assert "time limit" in str(answer["reason"])
+
+
+def test_a_stop_while_a_call_runs_lets_it_finish(tmp_path: Path) -> None:
+    gateway = GatewayProcess(tmp_path / "data").start()
+    deploy(gateway, "finishing", f"touch {tmp_path}/began; sleep 1; echo finished")
+    answers: list[str] = []
+
+    def call() -> None:
+        with gateway.http() as http:
+            answers.append(http.post("/run/finishing").text)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    wait_for((tmp_path / "began").exists)
+    assert gateway.stop() == 0
+    caller.join(timeout=10)
+    assert answers == ["finished\n"]
+
+
+def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(own: GatewayProcess) -> None:
+    deploy(own, "gone", "sleep 60")
+    job = submit(own, "gone")
+    with own.http() as http:
+        assert http.delete("/system/services/gone").status_code == 204
+        wait_for(lambda: http.get(f"/v1/jobs/{job}").status_code == 404)
+    deploy(own, "gone", "echo back")
+    assert ended(own, submit(own, "gone"))["state"] == "succeeded"
+
+
+def test_an_idempotency_key_gives_one_job(own: GatewayProcess) -> None:
+    deploy(own, "once", "cat $INPUT_FILE_PATH")
+    with own.http() as http:
+        headers = {"Idempotency-Key": '"a-key"'}
+        answers = [http.post("/job/once", content=b"same", headers=headers) for _ in range(3)]
+        assert len({answer.headers["X-OSCAR-Job-ID"] for answer in answers}) == 1
+        assert http.post("/job/once", content=b"other", headers=headers).status_code == 422

@@ -1,0 +1,13 @@
+"""Reconcile: list the input buckets, so that no file in them is forgotten."""
+
+from functools import partial
+
+from gateway.actions.reconcile_buckets import reconcile_buckets
+from gateway.backends.connect import Backends
+from workers.periodic import repeat
+
+
+async def reconcile(backends: Backends) -> None:
+    """For ever, first at once: a file that arrived while nobody was there is found at the start."""
+    step = partial(reconcile_buckets, backends)
+    await repeat(step, every_s=backends.settings.reconcile_s, name="reconcile_buckets")
