@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 import uvicorn
 from botocore.config import Config
@@ -47,7 +48,8 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with socket.socket() as listening:
+    # The protocol must be named: asyncio switches Nagle's delay off only where it sees TCP.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
         provider = Provider(endpoint, False, "us-east-1", "test-access", secrets.token_urlsafe(30))
@@ -82,6 +84,13 @@ class _serving:  # noqa: N801 - reads as a verb where it is used
             listening.listen(128)
             self._ready.set()
             await self._server.serve(sockets=[listening])
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    """One for all: each takes its time to read certificates nobody needs here."""
+    with httpx.Client(verify=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

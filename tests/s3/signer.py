@@ -39,6 +39,7 @@ def signed_headers(
 
 
 def send(
+    http: httpx.Client,
     provider: Provider,
     method: str,
     path: str,
@@ -53,7 +54,7 @@ def send(
         assert isinstance(content, bytes)
         payload = hashlib.sha256(content).hexdigest()
     signed, _, _ = signed_headers(provider, method, path, payload=payload, headers=headers, now=now)
-    return httpx.request(method, provider.endpoint + path, content=content, headers=signed)
+    return http.request(method, provider.endpoint + path, content=content, headers=signed)
 
 
 def signed_chunks(

@@ -19,7 +19,7 @@ CHUNKS = [b"a" * 65536, b"b" * 65536, b"c" * 100]
 
 
 @pytest.fixture
-def put_signed(served: Served, bucket: str) -> Callable[..., httpx.Response]:
+def put_signed(http: httpx.Client, served: Served, bucket: str) -> Callable[..., httpx.Response]:
     """PUT `k` in signed chunks, after `tamper` has had its way with what goes over the wire."""
 
     def put(
@@ -39,7 +39,7 @@ def put_signed(served: Served, bucket: str) -> Callable[..., httpx.Response]:
             | announced,
         )
         body = tamper(b"".join(signed_chunks(signer, seed, CHUNKS, trailers=trailers)))
-        return httpx.put(f"{served.provider.endpoint}/{bucket}/k", content=body, headers=headers)
+        return http.put(f"{served.provider.endpoint}/{bucket}/k", content=body, headers=headers)
 
     return put
 
@@ -109,10 +109,12 @@ def test_a_body_of_another_length_is_refused(put_signed: Callable[..., httpx.Res
         (b"g\r\nhello\r\n0\r\n\r\n", "InvalidRequest"),
     ],
 )
-def test_unsigned_chunks_end_in_their_checksum(served: Served, bucket: str, body: bytes, code: str) -> None:
+def test_unsigned_chunks_end_in_their_checksum(
+    http: httpx.Client, served: Served, bucket: str, body: bytes, code: str
+) -> None:
     headers = {"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-decoded-content-length": "5"}
     answer = send(
-        served.provider, "PUT", f"/{bucket}/k", content=body, payload=UNSIGNED_TRAILER, headers=headers
+        http, served.provider, "PUT", f"/{bucket}/k", content=body, payload=UNSIGNED_TRAILER, headers=headers
     )
     assert error_code(answer) == code
 
@@ -131,9 +133,9 @@ def test_unsigned_chunks_end_in_their_checksum(served: Served, bucket: str, body
     ],
 )
 def test_declared_digests_are_verified(
-    served: Served, bucket: str, headers: dict[str, str], code: str
+    http: httpx.Client, served: Served, bucket: str, headers: dict[str, str], code: str
 ) -> None:
-    answer = send(served.provider, "PUT", f"/{bucket}/k", content=b"hello", headers=headers)
+    answer = send(http, served.provider, "PUT", f"/{bucket}/k", content=b"hello", headers=headers)
     assert error_code(answer) == code
 
 
@@ -145,18 +147,23 @@ def test_declared_digests_are_verified(
         ("UNSIGNED-PAYLOAD", ""),
     ],
 )
-def test_the_payload_is_what_was_signed(served: Served, bucket: str, payload: str, code: str) -> None:
-    answer = send(served.provider, "PUT", f"/{bucket}/k", content=b"hello", payload=payload)
+def test_the_payload_is_what_was_signed(
+    http: httpx.Client, served: Served, bucket: str, payload: str, code: str
+) -> None:
+    answer = send(http, served.provider, "PUT", f"/{bucket}/k", content=b"hello", payload=payload)
     assert error_code(answer) == code
 
 
-def test_a_client_that_goes_away_leaves_nothing(served: Served, s3: Any, bucket: str) -> None:
+def test_a_client_that_goes_away_leaves_nothing(
+    http: httpx.Client, served: Served, s3: Any, bucket: str
+) -> None:
     def body() -> Any:
         yield bytes(2 << 20)
         raise ConnectionAbortedError
 
     with pytest.raises(ConnectionAbortedError):
         send(
+            http,
             served.provider,
             "PUT",
             f"/{bucket}/k",
@@ -181,16 +188,16 @@ def test_a_client_that_goes_away_leaves_nothing(served: Served, s3: Any, bucket:
     ],
     ids=["empty", "cut", "other", "nothing", "entities", "deep", "many", "long"],
 )
-def test_a_bad_document_is_refused(served: Served, bucket: str, document: bytes) -> None:
-    answer = send(served.provider, "POST", f"/{bucket}?delete=", content=document)
+def test_a_bad_document_is_refused(http: httpx.Client, served: Served, bucket: str, document: bytes) -> None:
+    answer = send(http, served.provider, "POST", f"/{bucket}?delete=", content=document)
     assert (answer.status_code, error_code(answer)) == (400, "MalformedXML")
 
 
-def test_keys_that_cannot_be_are_told_one_by_one(served: Served, bucket: str) -> None:
+def test_keys_that_cannot_be_are_told_one_by_one(http: httpx.Client, served: Served, bucket: str) -> None:
     keys: Sequence[str] = ["fine", "k" * 1025]
     listed = "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
     answer = send(
-        served.provider, "POST", f"/{bucket}?delete=", content=f"<Delete>{listed}</Delete>".encode()
+        http, served.provider, "POST", f"/{bucket}?delete=", content=f"<Delete>{listed}</Delete>".encode()
     )
     assert answer.status_code == 200
     assert "<Deleted><Key>fine</Key></Deleted>" in answer.text

@@ -80,12 +80,12 @@ def test_copy_tags_and_deletions_work(client: Minio, bucket: str) -> None:
     assert not client.bucket_exists(bucket_name=bucket)
 
 
-def test_presigned_links_work_without_the_client(client: Minio, bucket: str) -> None:
+def test_presigned_links_work_without_the_client(http: httpx.Client, client: Minio, bucket: str) -> None:
     expires = timedelta(minutes=5)
     up = client.presigned_put_object(bucket_name=bucket, object_name="k é", expires=expires)
-    assert httpx.put(up, content=b"linked").status_code == 200
+    assert http.put(up, content=b"linked").status_code == 200
     down = client.presigned_get_object(bucket_name=bucket, object_name="k é", expires=expires)
-    assert httpx.get(down).content == b"linked"
+    assert http.get(down).content == b"linked"
 
 
 def test_a_refusal_is_the_clients_own_error(client: Minio, bucket: str) -> None:

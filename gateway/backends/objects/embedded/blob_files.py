@@ -16,21 +16,18 @@ from typing import BinaryIO
 
 from gateway.domain.problems import StorageFull, Unavailable
 
-FOLDERS = 256
-
 
 class BlobFiles:
-    """Files in `FOLDERS` folders under one, by random names."""
+    """Files by random names, in up to 256 folders under one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Make the folders. Raises StorageFull, Unavailable."""
+        """Make the folder. Raises StorageFull, Unavailable."""
         with _told_as_problems():
-            for number in range(FOLDERS):
-                (self._folder / f"{number:02x}").mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync_folder(self._folder)
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync_folder(self._folder.parent)
 
     def path(self, name: str) -> Path:
         return self._folder / name[:2] / name
@@ -52,6 +49,7 @@ class BlobFiles:
         such."""
         copy = secrets.token_hex(16)
         with _told_as_problems():
+            _make_folder(self.path(copy).parent)
             try:
                 os.link(self.path(name), self.path(copy))
             except OSError as error:
@@ -121,6 +119,7 @@ class NewBlob:
 
     def _append(self, data: bytes) -> BinaryIO:
         if self._file is None:
+            _make_folder(self._path.parent)
             self._file = self._path.open("xb", buffering=0)
         self._md5.update(data)
         view = memoryview(data)
@@ -136,6 +135,12 @@ class NewBlob:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -39,7 +39,7 @@ class Blobs:
         self._unwanted: set[str] = set()
 
     async def prepare(self) -> None:
-        """Make the folders. Raises StorageFull, Unavailable."""
+        """Make the folder. Raises StorageFull, Unavailable."""
         await _in_thread(self._files.prepare)
 
     async def write(self, body: AsyncIterator[bytes], *, limit_bytes: int) -> tuple[Segment, str]:
