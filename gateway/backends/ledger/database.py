@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import URL, Connection, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -36,6 +36,8 @@ OPTIONS: dict[str, Any] = {"pool_size": CONNECTIONS, "pool_timeout": WAIT_S, "hi
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 FULL_STATES = frozenset({"53100"})
 """PostgreSQL's disk_full."""
+DATA_STATE = "22"
+"""PostgreSQL's class of data exceptions."""
 RACED_STATES = frozenset({"40001", "40P01"})
 """PostgreSQL's serialization_failure and deadlock_detected."""
 
@@ -159,13 +161,20 @@ def _begin_sqlite(connection: Connection) -> None:
 def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:
     foreign = getattr(error, "orig", None)
     code = getattr(foreign, "sqlite_errorcode", 0) & 0xFF
-    state = getattr(foreign, "sqlstate", "")
+    state = getattr(foreign, "sqlstate", None) or ""
     if code in FULL_CODES or state in FULL_STATES:
         return StorageFull("the ledger has no space left", retry_after_s=1)
     if isinstance(error, IntegrityError) or state in RACED_STATES:
         return Raced("the ledger is busy", retry_after_s=1)
-    if isinstance(error, (DataError, UnicodeError)) or (foreign and not isinstance(error, DBAPIError)):
+    if state.startswith(DATA_STATE) or _not_encodable(error, foreign):
         return Invalid("it has something in it that the ledger cannot keep")
     if not isinstance(error, (DBAPIError, PoolTimeoutError, OSError)):
         log.error("ledger.failed", exc_info=error)
     return Unavailable("the ledger is not available", retry_after_s=1)
+
+
+def _not_encodable(error: Exception, foreign: object) -> bool:
+    """Whether a parameter did not get as far as the database: each driver says so in its own way."""
+    if isinstance(error, UnicodeError) or (foreign and not isinstance(error, DBAPIError)):
+        return True
+    return isinstance(getattr(foreign, "__cause__", None), ValueError)

@@ -116,7 +116,8 @@ class SqlLedger:
             return await park_job(connection, job, reason=reason)
 
     async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
-        async with self._database.writing() as connection:
+        # Alone: two who choose at the same moment would choose the same jobs, and leave places free.
+        async with self._database.writing_alone() as connection:
             return await admit_jobs(connection, limit=limit, full=full)
 
     async def due(self, *, now: datetime, limit: int) -> tuple[JobId, ...]:
