@@ -11,6 +11,8 @@ from gateway.domain.yaml_document import parse_yaml
 DOCUMENT_LIMIT = 4 << 20
 """Bytes. JSON may spell a character of four bytes in twelve."""
 DEPTH_LIMIT = 24
+VALUES_LIMIT = 100_000
+"""On one level."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -53,10 +55,12 @@ def _refuse(constant: str) -> object:
 
 
 def _require_plain(document: object) -> None:
-    """Not too deep, and all of its text such that it can be written down again."""
+    """Neither too deep nor too wide, and all of its text such that it can be written down again."""
     level = [document]
     for _ in range(DEPTH_LIMIT):
         level = [inner for outer in level for inner in _inside(outer)]
+        if len(level) > VALUES_LIMIT:
+            raise TooLarge(f"the definition holds more than {VALUES_LIMIT} values")
     if level:
         raise _too_deep()
 

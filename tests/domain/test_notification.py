@@ -111,6 +111,13 @@ def test_a_sequencer_that_is_no_time_leaves_the_events_time(sequencer: str) -> N
     assert stored.modified_at == MODIFIED + timedelta(milliseconds=2)
 
 
+def test_only_minios_sequencer_is_a_time() -> None:
+    told = record(eventSource="aws:s3", eventTime="2026-11-23T23:27:59Z")
+    assert only(parse_notification(posted(told))).modified_at == datetime(
+        2026, 11, 23, 23, 27, 59, tzinfo=UTC
+    )
+
+
 def test_versions_sizes_and_marks_are_read() -> None:
     text = mark(service_uid="u1", job="cowsay-x", bucket="inbox", key="in/a b+c ñ.txt")
     told = record(
