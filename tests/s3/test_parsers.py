@@ -40,6 +40,15 @@ def test_aws_own_example_of_a_get_is_signed_as_there() -> None:
     )
 
 
+def test_bytes_of_utf8_in_a_header_are_not_taken_for_blanks() -> None:
+    """`à` ends in a byte that is white space in Latin-1."""
+    canonical = b"PUT\n/k\n\nx-amz-meta-a:voil\xc3\xa0 la\n\nx-amz-meta-a\nUNSIGNED-PAYLOAD"
+    headers = [("x-amz-meta-a", " voil\xc3\xa0   la ")]
+    assert (
+        request_digest("PUT", "/k", [], headers, "UNSIGNED-PAYLOAD") == hashlib.sha256(canonical).hexdigest()
+    )
+
+
 def test_aws_own_example_of_signed_chunks_is_verified() -> None:
     signatures = [
         "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",

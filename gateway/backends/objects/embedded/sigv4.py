@@ -6,6 +6,7 @@ encoded once and never normalised, as S3 alone does.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,9 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+
+# Not every white space: in Latin-1 bytes of UTF-8 text look like some.
+_BLANKS = re.compile(" +")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def request_digest(
         method,
         encoded(path, safe="/"),
         "&".join(f"{name}={value}" for name, value in sorted((encoded(n), encoded(v)) for n, v in query)),
-        *(f"{name}:{' '.join(value.split())}" for name, value in headers),
+        *(f"{name}:{_BLANKS.sub(' ', value.strip(' '))}" for name, value in headers),
         "",
         ";".join(name for name, _ in headers),
         payload,

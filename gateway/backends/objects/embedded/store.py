@@ -52,7 +52,6 @@ async def open_embedded(
 
     Raises StorageFull, Unavailable.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     blobs = Blobs(folder / "blobs")
     database = Database(folder / "index.db", schema=SCHEMA, remove=blobs.remove)
     store = EmbeddedObjects(database, blobs, provider, object_limit=object_limit)
