@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -250,13 +250,14 @@ def test_any_bytes_are_a_record_or_refused(raw: bytes) -> None:
         parse_record(raw)
 
 
+@example(lines=["\x85"], value="\x85")  # a line end to YAML, not to us
 @given(
     lines=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"))),
     value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
 )
-def test_every_script_and_secret_is_read_as_it_was_written(lines: list[str], value: str) -> None:
+def test_every_script_secret_and_path_is_read_as_it_was_written(lines: list[str], value: str) -> None:
     record = deployed("grey", script="\n".join(["#!/bin/sh", *lines]))
     service = record.service.model_copy(update={"environment": Environment(secrets={"KEY": value})})
-    written = replace(record, service=service)
+    written = replace(record, service=service, inputs_since={value: NOW})
 
     assert parse_record(record_bytes(written)) == written

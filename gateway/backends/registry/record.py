@@ -7,6 +7,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.backends.registry.protocol import Deployed
 
+OTHER_BREAKS = frozenset("\r\x85\u2028\u2029")
+"""Line ends beside the newline: a YAML reader makes newlines of them, unless they are escaped."""
+
 _DEPLOYED = TypeAdapter(Deployed)
 # The C parser, where there is one: thousands of services may be read at a start, and it is ten times as fast.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -38,7 +41,10 @@ def parse_record(raw: bytes) -> Deployed:
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else None
+    if not OTHER_BREAKS.isdisjoint(text):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)
