@@ -5,13 +5,17 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from gateway.backends.objects.embedded import bucket_rows
+from gateway.backends.objects.embedded import store as store_module
+from gateway.backends.objects.embedded import uploads as uploads_module
 from gateway.backends.objects.embedded.notices import Origin
 from gateway.backends.objects.embedded.store import EmbeddedObjects, open_embedded
-from gateway.backends.objects.embedded.version import Description
+from gateway.backends.objects.embedded.version import Description, now_ms
 from gateway.backends.objects.protocol import OWN_BUCKET, Provider
 from gateway.domain.problems import Forbidden, NotFound, Unavailable
 
@@ -83,6 +87,53 @@ async def test_a_start_removes_bytes_without_a_row(tmp_path: Path) -> None:
     async with open_embedded(tmp_path, PROVIDER, object_limit=100) as store:
         assert blobs(tmp_path) == kept
         assert [chunk async for chunk in store.read(OWN_BUCKET, "k")] == [b"kept"]
+
+
+async def test_versions_differ_even_when_the_clock_stands_still_or_goes_back(
+    store: EmbeddedObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = []
+    for moment in (5000, 5000, 4000):
+        monkeypatch.setattr(store_module, "now_ms", partial(int, moment))
+        moments.append((await store.put("things", "k", body(b"same"))).modified_at.timestamp())
+    assert moments == [5.0, 5.001, 5.002]
+
+
+async def test_uploads_given_up_are_dropped_at_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_embedded(tmp_path, PROVIDER, object_limit=100) as store:
+        recent = await store.uploads.begin(OWN_BUCKET, "recent", Description())
+        monkeypatch.setattr(uploads_module, "now_ms", lambda: now_ms() - 8 * 86400 * 1000)
+        old = await store.uploads.begin(OWN_BUCKET, "old", Description())
+        await store.uploads.put_part(old, 1, body(b"part"))
+        monkeypatch.undo()
+    async with open_embedded(tmp_path, PROVIDER, object_limit=100) as store:
+        assert blobs(tmp_path) == set()
+        assert await store.uploads.find(OWN_BUCKET, "recent", recent.id) == recent
+        with pytest.raises(NotFound):
+            await store.uploads.find(OWN_BUCKET, "old", old.id)
+
+
+async def test_a_removal_that_was_cut_short_is_finished_at_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_rows, "BATCH", 1)
+    async with open_embedded(tmp_path, PROVIDER, object_limit=100) as store:
+        await store.make_bucket("things", tags={})
+        await store.put(OWN_BUCKET, "k", body(b"kept"))
+        for number in range(10):
+            await store.put("things", f"{number}", body(b"x"))
+        removing = asyncio.ensure_future(store.remove_bucket("things"))
+        while "things" in [bucket.name for bucket in await store.buckets()]:
+            pass
+        removing.cancel()
+        await asyncio.wait([removing])
+        assert len(blobs(tmp_path)) > 1
+        assert await store.make_bucket("things", tags={})
+        assert (await store.list("things")).objects == ()
+    async with open_embedded(tmp_path, PROVIDER, object_limit=100):
+        assert len(blobs(tmp_path)) == 1
 
 
 async def test_a_cancelled_write_is_whole_or_nothing(store: EmbeddedObjects, tmp_path: Path) -> None:
