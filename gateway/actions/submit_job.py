@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.actions.accept_events import accept_objects
+from gateway.actions.accept_events import Noticed, accept_objects
 from gateway.actions.announce_jobs import announce_jobs
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
@@ -41,15 +41,20 @@ async def submit_job(backends: Backends, submission: Submission) -> tuple[Accept
     body = _Body(submission.body, limit=backends.settings.job_body_limit)
     head = await body.head(NOTIFICATION_LIMIT)
     if body.ended and looks_like_notification(head):
-        try:
-            notification = parse_notification(head)
-        except Invalid:
-            pass  # it only looked like one: the script gets it as it is
-        else:
-            return await accept_objects(
-                backends, notification.records, cause=Cause.EVENT, only=submission.deployed
-            )
+        records = _records(head)
+        if records is not None:
+            return await accept_objects(backends, records, cause=Cause.EVENT, only=submission.deployed)
     return (await _submit_payload(backends, submission, body, head),)
+
+
+def _records(body: bytes) -> tuple[Noticed, ...] | None:
+    """A notification's records; None where it only looked like one, or has none that can be read: then the
+    script gets it as it is."""
+    try:
+        notification = parse_notification(body)
+    except Invalid:
+        return None
+    return None if notification.unreadable and not notification.records else notification.records
 
 
 async def _submit_payload(backends: Backends, submission: Submission, body: "_Body", head: bytes) -> Accepted:

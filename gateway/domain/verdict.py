@@ -9,6 +9,9 @@ from gateway.domain.service import Policy
 LONGEST_WAIT_S = 600.0
 """Between two attempts after platform failures: the platform is asked again at least every ten minutes."""
 
+LONGEST_RETRY_S = 7 * 86400.0
+"""However often it is doubled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -51,7 +54,7 @@ def describe(ending: Ending) -> str:
 def _script(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:
     if job.failures + 1 >= policy.tries:
         return Verdict(JobState.FAILED, describe(ending))
-    wait = timedelta(seconds=policy.retry_s * 2**job.failures)
+    wait = timedelta(seconds=min(policy.retry_s * 2.0**job.failures, LONGEST_RETRY_S))
     return Verdict(
         JobState.WAITING, f"{describe(ending)}; try {job.failures + 2} of {policy.tries} follows", now + wait
     )
