@@ -707,6 +707,14 @@ async def test_what_was_accepted_is_there_when_it_is_opened_again(url: str) -> N
         assert await ledger.totals() == {"accepted": 1, "removed": 0}
 
 
+async def test_a_ledger_that_closes_still_answers_who_asked_before(url: str) -> None:
+    async with open_ledger(url) as ledger:
+        asked = [asyncio.ensure_future(ledger.accept([new_job(f"grey-{n}")], now=at(0))) for n in range(5)]
+        await asyncio.sleep(0)
+
+    assert all(one.created for (one,) in await asyncio.gather(*asked))
+
+
 async def test_a_closed_ledger_is_unavailable(url: str) -> None:
     async with open_ledger(url) as ledger:
         pass

@@ -278,5 +278,5 @@ def test_the_ledger_behaves_as_its_model(made_file: Path) -> None:
     class Here(LedgerMachine):
         template = made_file
 
-    few = settings(max_examples=12, stateful_step_count=30, deadline=None, derandomize=True, database=None)
+    few = settings(max_examples=8, stateful_step_count=30, deadline=None, derandomize=True, database=None)
     run_state_machine_as_test(Here, settings=few)

@@ -59,7 +59,7 @@ class Acceptor:
 
     async def run(self) -> None:
         """Until `finish`; whoever asked before that is still answered."""
-        while not self._finished:
+        while self._asked or not self._finished:
             await self._news.wait()
             self._news.clear()
             while self._asked:

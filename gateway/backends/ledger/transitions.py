@@ -22,7 +22,9 @@ from gateway.domain.job import (
     job_of,
 )
 
-SCRIPT_REASONS = frozenset({EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT, EndReason.OUTPUT_LIMIT})
+SCRIPT_REASONS = frozenset(
+    {EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT, EndReason.OUTPUT_LIMIT}
+)
 """Ends that, without success, are the script's own failure."""
 
 
