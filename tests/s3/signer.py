@@ -20,8 +20,8 @@ def signed_headers(
     headers: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> tuple[dict[str, str], Signing, str]:
-    """Headers with an Authorization for this request, and the signing and signature that a chain begins
-    with."""
+    """Headers with an Authorization for this request,
+    and the signing and signature that a chain begins with."""
     signer = signing(provider.secret_key, region=provider.region, time=signed_time(now or datetime.now(UTC)))
     signed = {
         "host": urlsplit(provider.endpoint).netloc,

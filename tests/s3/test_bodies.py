@@ -1,5 +1,4 @@
-"""Bodies at the level of bytes: what was signed and summed is verified, and a body that is not it leaves
-nothing."""
+"""Bodies at the level of bytes: what was signed and summed is verified; what is not it leaves nothing."""
 
 import base64
 import hashlib

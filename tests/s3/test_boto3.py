@@ -1,5 +1,4 @@
-"""boto3, unchanged, against the face: its checksums, trailers and multipart uploads are what most clients
-send."""
+"""boto3, unchanged, against the face: its checksums, trailers and parts are what most clients send."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What strangers send, parsed: right where the specification's own examples are, and never another error than
+"""What strangers send, parsed: right on the specification's own examples, and never another error than
 ours."""
 
 import contextlib

@@ -1,5 +1,4 @@
-"""The embedded store's own promises: what a kill leaves is cleared up, bytes go when nothing wants them, a
-full disk heals."""
+"""The embedded store's own promises: kills are cleared up, unwanted bytes go, a full disk heals."""
 
 import asyncio
 import subprocess

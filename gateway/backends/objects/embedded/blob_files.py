@@ -45,8 +45,7 @@ class BlobFiles:
         return chunk
 
     def link(self, name: str) -> str:
-        """A new blob with the same bytes, durable: a second name of the same file where the file system has
-        such."""
+        """A new blob with the same bytes, durable: a second name of the file where the disk can have such."""
         copy = secrets.token_hex(16)
         with _told_as_problems():
             _make_folder(self.path(copy).parent)
@@ -83,8 +82,10 @@ class BlobFiles:
 
 
 class NewBlob:
-    """A blob being written: one writer, and `discard` from wherever. Not promised to last until `finish`
-    returned."""
+    """A blob being written: one writer, and `discard` from wherever.
+
+    Not promised to last until `finish` returned.
+    """
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
@@ -101,8 +102,10 @@ class NewBlob:
                 self._append(data)
 
     def finish(self, data: bytes) -> str:
-        """Write the last bytes and wait for the disk; the MD5 of all in hex. Raises StorageFull,
-        Unavailable."""
+        """Write the last bytes and wait for the disk; the MD5 of all in hex.
+
+        Raises StorageFull, Unavailable.
+        """
         with self._lock, _told_as_problems():
             if not self._discarded:
                 _sync(self._append(data))

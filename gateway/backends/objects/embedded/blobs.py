@@ -1,5 +1,4 @@
-"""Blobs: the immutable bytes of objects and parts, written whole or not at all, kept while somebody reads
-them.
+"""Blobs: the immutable bytes of objects and parts, written whole or not at all, kept while they are read.
 
 Which blob belongs to what, and which are still wanted, only the index knows.
 """
@@ -18,8 +17,8 @@ from gateway.backends.objects.embedded.version import Segment
 from gateway.domain.problems import TooLarge
 
 HOP_BYTES = 1 << 20
-"""Read, and gathered to be written, in one hop to a thread: a small object takes one, a large one hardly
-waits for them."""
+"""Read, and gathered to be written, in one hop to a thread:
+a small object takes one, a large one hardly waits for them."""
 
 PROBE_BYTES = 1 << 16
 """With less space than this the index, too, would soon have none to grow."""
@@ -29,8 +28,7 @@ T = TypeVar("T")
 
 
 class Blobs:
-    """A blob that is being read stays until its last reader has left, also when nobody else wants it any
-    more."""
+    """A blob that is being read stays until its last reader has left, though nobody else wants it."""
 
     def __init__(self, folder: Path) -> None:
         self._files = BlobFiles(folder)
@@ -55,16 +53,19 @@ class Blobs:
             raise
 
     async def link(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
-        """New blobs with the same bytes, durable. The caller holds the old ones. Raises StorageFull,
-        Unavailable.
+        """New blobs with the same bytes, durable. The caller holds the old ones.
+
+        Raises StorageFull, Unavailable.
 
         Those of a caller that is cancelled here stay until the next start's `sweep`.
         """
         return await _in_thread(self._link, segments)
 
     async def read(self, segments: Sequence[Segment], start: int, end: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` up to, not including, `end`. The caller holds the segments. Raises
-        Unavailable."""
+        """The bytes from `start` up to, not including, `end`. The caller holds the segments.
+
+        Raises Unavailable.
+        """
         for segment in segments:
             offset, stop = max(start, 0), min(end, segment.size_bytes)
             while offset < stop:
@@ -152,8 +153,7 @@ async def _fill(blob: NewBlob, body: AsyncIterator[bytes], limit_bytes: int) -> 
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs to its end, in order, even when its caller is cancelled: what it has opened or made is never left
-    half-way."""
+    """Runs to its end even when its caller is cancelled: what it has begun is never left half-way."""
     return await asyncio.shield(
         asyncio.get_running_loop().run_in_executor(None, partial(work, *args, **kwargs))
     )

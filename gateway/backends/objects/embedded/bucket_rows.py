@@ -52,8 +52,10 @@ def tag_bucket(db: sqlite3.Connection, name: str, tags: Mapping[str, str]) -> No
 
 
 def drop_bucket(db: sqlite3.Connection, name: str, *, only_empty: bool) -> None:
-    """Gone with everything in it, at once; `forget_removed` clears up. Raises BucketMissing,
-    BucketNotEmpty."""
+    """Gone with everything in it, at once; `forget_removed` clears up.
+
+    Raises BucketMissing, BucketNotEmpty.
+    """
     bucket = bucket_id(db, name)
     if only_empty and db.execute("SELECT 1 FROM objects WHERE bucket_id = ? LIMIT 1", (bucket,)).fetchone():
         raise BucketNotEmpty(name)
@@ -62,8 +64,10 @@ def drop_bucket(db: sqlite3.Connection, name: str, *, only_empty: bool) -> None:
 
 
 def forget_removed(db: sqlite3.Connection) -> tuple[bool, list[str]]:
-    """Forget some rows of a removed bucket: whether any were left, and their blobs. To be called until there
-    are none."""
+    """Forget some rows of a removed bucket: whether any were left, and their blobs.
+
+    To be called until there are none.
+    """
     row = db.execute("SELECT id FROM removed_buckets LIMIT 1").fetchone()
     if row is None:
         return False, []

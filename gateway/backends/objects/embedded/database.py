@@ -117,8 +117,10 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
 
 
 def _in_doubt(error: BaseException) -> bool:
-    """Whether the commit may have reached the disk all the same. The next start tells, and removes what is
-    not wanted."""
+    """Whether the commit may have reached the disk all the same.
+
+    The next start tells, and removes what is not wanted.
+    """
     return isinstance(error, sqlite3.Error) and not _full(error)
 
 

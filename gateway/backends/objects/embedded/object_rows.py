@@ -65,8 +65,10 @@ def replace_object(
 def delete_objects(
     db: sqlite3.Connection, bucket: str, keys: Sequence[str], *, guard: Guard = any_version
 ) -> list[str]:
-    """Their blobs; those that are not there count as deleted. Raises BucketMissing, KeyInvalid,
-    PreconditionFailed."""
+    """Their blobs; those that are not there count as deleted.
+
+    Raises BucketMissing, KeyInvalid, PreconditionFailed.
+    """
     blobs: list[str] = []
     for key in keys:
         old = _find(db, bucket, key)

@@ -28,8 +28,10 @@ def presigned_url(
     now: datetime,
     headers: Mapping[str, str],
 ) -> str:
-    """A URL at the provider's endpoint. `headers` must come with the request. Raises Invalid for the
-    expiry."""
+    """A URL at the provider's endpoint. `headers` must come with the request.
+
+    Raises Invalid for the expiry.
+    """
     if not 1 <= expires_s <= EXPIRY_LIMIT_S:
         raise Invalid(f"a link lasts 1 to {EXPIRY_LIMIT_S} seconds", field="expires_in")
     signed = {name.lower(): value for name, value in headers.items()} | {"host": _host(provider.endpoint)}

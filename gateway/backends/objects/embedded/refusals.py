@@ -1,5 +1,4 @@
-"""What the store refuses, finer than the domain's kinds, so that the S3 face can tell S3's own codes
-apart."""
+"""What the store refuses, finer than the domain's kinds: S3 has a code for each."""
 
 from gateway.domain.problems import Conflict, Invalid, NotFound
 

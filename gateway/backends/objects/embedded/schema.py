@@ -1,5 +1,7 @@
-"""The tables of the index. Times are milliseconds since 1970; keys are bytes, so that they order as S3 orders
-them."""
+"""The tables of the index.
+
+Times are milliseconds since 1970; keys are bytes, so that they order as S3 orders them.
+"""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS buckets (

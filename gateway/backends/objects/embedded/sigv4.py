@@ -41,8 +41,8 @@ class Signing:
     time: str
 
     def sign(self, kind: str, *lines: str) -> str:
-        """The signature, in hex, of a string to sign of this kind (`ALGORITHM`, or with `-PAYLOAD`,
-        `-TRAILER`)."""
+        """The signature, in hex, of a string to sign of this kind (`ALGORITHM`,
+        or with `-PAYLOAD`, `-TRAILER`)."""
         text = "\n".join([kind, self.time, str(self.scope), *lines])
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
 
@@ -68,8 +68,10 @@ def request_digest(
     headers: Iterable[tuple[str, str]],
     payload: str,
 ) -> str:
-    """SHA-256, in hex, of the canonical request. `path` is decoded; `headers` are lower-case, one entry a
-    name."""
+    """SHA-256, in hex, of the canonical request.
+
+    `path` is decoded; `headers` are lower-case, one entry a name.
+    """
     headers = sorted(headers)
     lines = [
         method,

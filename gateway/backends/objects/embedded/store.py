@@ -1,5 +1,4 @@
-"""The embedded object store: the `Objects` role over one directory, and what its S3 face needs beyond the
-role.
+"""The embedded object store: the `Objects` role over one directory, and what its S3 face needs beyond it.
 
 Bytes are in `blobs`, everything else in the index; what the index does not name does not exist. An object is
 written as a new blob first and swapped in by one transaction, so that readers, and whoever starts after a
@@ -47,8 +46,9 @@ log = structlog.get_logger(__name__)
 async def open_embedded(
     folder: Path, provider: Provider, *, object_limit: int, listener: Listener | None = None
 ) -> AsyncIterator["EmbeddedObjects"]:
-    """The store in this folder, made if there is none, cleared of what a killed process left. `object_limit`
-    in bytes.
+    """The store in this folder, made if there is none, cleared of what a killed process left.
+
+    `object_limit` in bytes.
 
     Raises StorageFull, Unavailable.
     """
@@ -79,8 +79,10 @@ class Reading:
 
 
 class EmbeddedObjects:
-    """See `Objects` for the role's promises. Beyond it, for the face: `write`, `copy`, `reading`, `page`,
-    `delete`, `uploads`."""
+    """See `Objects` for the role's promises.
+
+    Beyond it, for the face: `write`, `copy`, `reading`, `page`, `delete`, `uploads`.
+    """
 
     def __init__(self, database: Database, blobs: Blobs, provider: Provider, *, object_limit: int) -> None:
         self.provider = provider
@@ -121,8 +123,10 @@ class EmbeddedObjects:
         await self.drop_bucket(name, only_empty=False)
 
     async def drop_bucket(self, name: str, *, only_empty: bool) -> None:
-        """Gone at once for everybody, then cleared away bit by bit. Raises NotFound, Forbidden,
-        BucketNotEmpty."""
+        """Gone at once for everybody, then cleared away bit by bit.
+
+        Raises NotFound, Forbidden, BucketNotEmpty.
+        """
         if name == OWN_BUCKET:
             raise Forbidden("the gateway's own bucket stays")
         await self._database.change(lambda db: bucket_rows.drop_bucket(db, name, only_empty=only_empty))
@@ -151,8 +155,10 @@ class EmbeddedObjects:
         origin: Origin,
         guard: Guard = any_version,
     ) -> Version:
-        """Store all of `body` or nothing, then tell the listener. Raises TooLarge, PreconditionFailed, what
-        `body` raises."""
+        """Store all of `body` or nothing, then tell the listener.
+
+        Raises TooLarge, PreconditionFailed, what `body` raises.
+        """
         key_bytes(key)
         await self.bucket(bucket)
         segment, md5 = await self._blobs.write(body, limit_bytes=self._object_limit)

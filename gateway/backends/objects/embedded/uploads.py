@@ -1,5 +1,4 @@
-"""Multipart uploads: objects uploaded in parts, which become one object in a single step that copies
-nothing."""
+"""Multipart uploads: parts, which become one object in a single step that copies nothing."""
 
 import secrets
 import sqlite3
@@ -43,8 +42,10 @@ class Uploads:
         return upload
 
     async def put_part(self, upload: Upload, number: int, body: AsyncIterator[bytes]) -> Part:
-        """Durable when it returns; replaces the part of this number. Raises TooLarge and whatever `body`
-        raises."""
+        """Durable when it returns; replaces the part of this number.
+
+        Raises TooLarge and whatever `body` raises.
+        """
         segment, md5 = await self._blobs.write(body, limit_bytes=self._object_limit)
         part = Part(number, md5, segment, now_ms())
         return await self._database.exchange(lambda db: _put_part(db, upload, part), brought=[segment.blob])

@@ -13,8 +13,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A blob and how many bytes are in it. An object uploaded in parts has one a part: completing it copies
-    nothing."""
+    """A blob and how many bytes are in it.
+
+    An object uploaded in parts has one a part: completing it copies nothing.
+    """
 
     blob: str
     size_bytes: int

@@ -33,8 +33,10 @@ EXPOSED = (
 
 
 def build_face(store: EmbeddedObjects, *, origins: tuple[str, ...] = ()) -> ASGIApp:
-    """The S3 face of an open store. `origins` are those whose pages may call it, `*` for all; none: no CORS
-    at all."""
+    """The S3 face of an open store.
+
+    `origins` are those whose pages may call it, `*` for all; none: no CORS at all.
+    """
     face = Face(store)
     if not origins:
         return face

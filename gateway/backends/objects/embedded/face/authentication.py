@@ -51,8 +51,7 @@ class Identity:
 
 
 def authenticate(request: S3Request, provider: Provider, *, now: datetime) -> Identity:
-    """Raises S3Error: AccessDenied for anonymous and expired ones, InvalidAccessKeyId, SignatureDoesNotMatch,
-    ..."""
+    """Who sent it. Raises S3Error with the code that says what is wrong."""
     if authorization := request.header("authorization"):
         return _from_headers(request, parse_authorization(authorization), provider, now)
     if "X-Amz-Signature" in request.query:
@@ -145,8 +144,10 @@ def _verified(
 
 
 def _signed(request: S3Request, names: tuple[str, ...]) -> Mapping[str, str]:
-    """The signed headers. Raises S3Error when S3's own headers came along unsigned: anybody may have added
-    them."""
+    """The signed headers.
+
+    Raises S3Error when S3's own headers came along unsigned: anybody may have added them.
+    """
     there = request.http.headers
     unsigned = sorted(name for name in there if name.startswith("x-amz-") and name not in names)
     if unsigned:

@@ -30,8 +30,10 @@ _CHUNKED = {
 
 
 async def payload(request: S3Request, identity: Identity) -> AsyncIterator[bytes]:
-    """The bytes the client means to send. Raises S3Error, at the latest at their end, if they are not what
-    was said."""
+    """The bytes the client means to send.
+
+    Raises S3Error, at the latest at their end, if they are not what was said.
+    """
     checks = Checks(request.http.headers)
     decoder = _decoder(identity)
     if _SHA256.fullmatch(identity.payload):

@@ -51,8 +51,8 @@ class _At(Enum):
 
 
 class ChunkDecoder:
-    """With a `chain` every chunk must be signed; `trailed` bodies may end in trailers, which `trailers` has
-    by name."""
+    """With a `chain` every chunk must be signed;
+    `trailed` bodies may end in trailers, which `trailers` has by name."""
 
     def __init__(self, *, chain: Chain | None, trailed: bool) -> None:
         self.trailers: dict[str, str] = {}

@@ -1,5 +1,4 @@
-"""Conditions: the If-* headers of reads, writes and copies (RFC 9110, section 13; and what S3 makes of
-them)."""
+"""Conditions: the If-* headers of reads, writes and copies (RFC 9110, section 13, as S3 has it)."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -49,8 +48,10 @@ def write_guard(request: S3Request) -> Guard:
 
 
 def _unmet(version: Version, header: Callable[[str], str]) -> str:
-    """The first header whose condition does not hold; a date counts only without its ETag sibling. Empty: all
-    hold."""
+    """The first header whose condition does not hold; a date counts only without its ETag sibling.
+
+    Empty: all hold.
+    """
     if etags := header("if-match"):
         if not _names(etags, version):
             return "if-match"

@@ -1,5 +1,4 @@
-"""Descriptions on the wire: an object's content type, standard headers and metadata, from requests and into
-answers."""
+"""Descriptions on the wire: an object's content type, standard headers and metadata, both ways."""
 
 from collections.abc import Mapping
 
@@ -23,8 +22,10 @@ _OVERRIDES = (
 
 
 def read_description(request: S3Request) -> Description:
-    """What an upload says of its object. Raises S3Error for too much of it, or for encryption, which there is
-    none of."""
+    """What an upload says of its object.
+
+    Raises S3Error for too much of it, or for encryption, which there is none of.
+    """
     headers = request.http.headers
     if any(name.startswith("x-amz-server-side-encryption") for name in headers):
         raise S3Error("NotImplemented", "the store does not encrypt")
@@ -60,8 +61,10 @@ def object_headers(version: Version) -> dict[str, str]:
 
 
 def overrides(query: Mapping[str, str]) -> dict[str, str]:
-    """The headers that a GET's `response-*` wants answered instead. Raises S3Error for what no header may
-    hold."""
+    """The headers that a GET's `response-*` wants answered instead.
+
+    Raises S3Error for what no header may hold.
+    """
     wanted = {name: query[f"response-{name}"] for name in _OVERRIDES if f"response-{name}" in query}
     for name, value in wanted.items():
         if not value.isprintable() or not value.isascii():

@@ -1,5 +1,7 @@
-"""Errors: S3's error codes, their HTTP statuses and their XML. Everything the face refuses is one of
-these."""
+"""Errors: S3's error codes, their HTTP statuses and their XML.
+
+Everything the face refuses is one of these.
+"""
 
 from gateway.backends.objects.embedded.face.markup import DECLARATION, element
 from gateway.backends.objects.embedded.refusals import (

@@ -1,5 +1,7 @@
-"""Operations that list objects: ListObjects, versions 1 and 2. They differ in how a client says where to go
-on."""
+"""Operations that list objects: ListObjects, versions 1 and 2.
+
+They differ in how a client says where to go on.
+"""
 
 import base64
 import binascii

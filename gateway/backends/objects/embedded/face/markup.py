@@ -1,5 +1,6 @@
-"""Markup: S3's XML, written by us and read from strangers. Only elements and text: no attributes, no
-namespaces' meaning.
+"""Markup: S3's XML, written by us and read from strangers.
+
+Only elements and text: no attributes, no namespaces' meaning.
 
 Reading refuses document types, so no entity can be declared, and bounds depth and number of elements; the
 size of the text is bounded where it is received.
@@ -14,8 +15,8 @@ NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 DEPTH_LIMIT = 16
 ELEMENTS_LIMIT = 50_000
-"""A DeleteObjects of 1,000 keys has 3,000, a CompleteMultipartUpload of 10,000 parts with checksums
-40,000."""
+"""A DeleteObjects of 1,000 keys has 3,000,
+a CompleteMultipartUpload of 10,000 parts with checksums 40,000."""
 
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
 
@@ -102,8 +103,8 @@ class _Reader:
 
 
 def _escaped(content: str | int) -> str:
-    """Characters XML has no way for are written as references all the same, as S3 does: keys may hold
-    them."""
+    """Characters XML has no way for are written as references all the same, as S3 does:
+    keys may hold them."""
     if isinstance(content, Markup):
         return content
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", str(content))

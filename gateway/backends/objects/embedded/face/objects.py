@@ -87,8 +87,7 @@ def _extent(call: Call, version: Version) -> tuple[int, int, int, dict[str, str]
 
 
 def _range_applies(call: Call, headers: dict[str, str]) -> bool:
-    """If-Range: a client that goes on with a download wants all of it when the object is another one by
-    now."""
+    """If-Range: who goes on with a download wants all of it if the object is another one by now."""
     same = call.request.header("if-range")
     return not same or same in (headers["etag"], headers["last-modified"])
 

@@ -1,5 +1,7 @@
-"""Ranges: which bytes of an object a GET wants (RFC 9110, section 14). One range at most: several count as
-none, as in S3."""
+"""Ranges: which bytes of an object a GET wants (RFC 9110, section 14).
+
+One range at most: several count as none, as in S3.
+"""
 
 import re
 

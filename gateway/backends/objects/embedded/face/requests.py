@@ -1,5 +1,7 @@
-"""A request as S3 sees it: path style, with bucket, key and query decoded. Bounds and decoding, nothing
-else."""
+"""A request as S3 sees it: path style, with bucket, key and query decoded.
+
+Bounds and decoding, nothing else.
+"""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack

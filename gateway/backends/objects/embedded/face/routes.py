@@ -1,5 +1,7 @@
-"""Routes: which operation a request asks for. S3 tells them apart by method, by what the path names, and by
-the query."""
+"""Routes: which operation a request asks for.
+
+S3 tells them apart by method, by what the path names, and by the query.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 
