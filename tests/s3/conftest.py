@@ -54,11 +54,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
         provider = Provider(endpoint, False, "us-east-1", "test-access", secrets.token_urlsafe(30))
         face = Served(provider, tmp_path_factory.mktemp("objects"))
-        with _serving(face, listening):
+        with FaceThread(face, listening):
             yield face
 
 
-class _serving:  # noqa: N801 - reads as a verb where it is used
+class FaceThread:
     """The thread: started and ready, and stopped in order."""
 
     def __init__(self, face: Served, listening: socket.socket) -> None:
