@@ -2,8 +2,6 @@
 imported."""
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import structlog
 
@@ -15,23 +13,18 @@ from gateway.settings import Settings, SettingsError
 log = structlog.get_logger(__name__)
 
 
-@asynccontextmanager
-async def open_executor(url: str, settings: Settings) -> AsyncIterator[Executor]:
-    """`process:`, `docker:`, or `auto:` for containers where an engine answers now, else processes. Raises
-    SettingsError for any other. Closing ends what is tied to us."""
-    match url:
-        case "process:":
-            executor: Executor = _process(settings)
-        case "docker:":
-            executor = _docker(settings)
-        case "auto:":
-            executor = await _either(settings)
+async def open_executor(url: str, settings: Settings) -> Executor:
+    """`process:`, `docker:`, or `auto:` for containers where an engine answers now, else processes. Whoever
+    opens it closes it. Raises SettingsError for any other."""
+    match url.partition(":")[0]:
+        case "process":
+            return _process(settings)
+        case "docker":
+            return _docker(settings)
+        case "auto":
+            return await _either(settings)
         case _:
             raise SettingsError("INVOKER_URL, LAUNCHER_URL: `process:`, `docker:` or `auto:`")
-    try:
-        yield executor
-    finally:
-        await executor.close()
 
 
 async def _either(settings: Settings) -> Executor:
