@@ -30,6 +30,7 @@ from gateway.credentials import with_credentials
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
 from gateway.logs import set_up_logs
+from gateway.private_file import replace_file
 from gateway.settings import Settings, SettingsError, read_settings
 from workers.loops import work
 
@@ -142,11 +143,7 @@ def _announce_endpoints(backends: Backends, url: str) -> None:
         "access_key": provider.access_key,
         "secret_key": provider.secret_key,
     }
-    path = settings.data_dir / "endpoints.json"
-    temporary = path.with_suffix(".new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(endpoints, file)
-    temporary.replace(path)
+    replace_file(settings.data_dir / "endpoints.json", json.dumps(endpoints).encode())
     if settings.log_format == "console":
         lines = [f"  {name:<11} {value}" for name, value in endpoints.items()]
         print("\n".join(["oscar-gateway serves", *lines]), flush=True)  # noqa: T201

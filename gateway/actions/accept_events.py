@@ -8,7 +8,7 @@ import structlog
 from gateway.actions.announce_jobs import announce_jobs
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.event import StoredObject
 from gateway.domain.ids import event_job_id
 from gateway.domain.job import Cause, NewJob

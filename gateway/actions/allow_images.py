@@ -3,12 +3,11 @@ data; empty allows all."""
 
 import asyncio
 import json
-import os
-from pathlib import Path
 
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.problems import Forbidden, Invalid, StorageFull, Unavailable
+from gateway.private_file import replace_file
 
 FILE = "allowed_image_repositories.json"
 LENGTH_LIMIT = 512
@@ -36,7 +35,8 @@ async def allow_images(backends: Backends, repositories: tuple[str, ...], caller
             field="allowed_image_repositories",
         )
     try:
-        await asyncio.to_thread(_write, backends.settings.data_dir / FILE, json.dumps(repositories))
+        content = json.dumps(repositories).encode()
+        await asyncio.to_thread(replace_file, backends.settings.data_dir / FILE, content)
     except OSError as error:
         raise StorageFull("the list of allowed images cannot be kept") from error
     return repositories
@@ -47,13 +47,3 @@ async def require_allowed_image(backends: Backends, image: str) -> None:
     allowed = await allowed_images(backends)
     if allowed and not image.startswith(allowed):
         raise Invalid(f"image: {image!r} is not from an allowed repository", field="image")
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_suffix(".new")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -5,7 +5,7 @@ import hmac
 
 from gateway.actions.find_service import require_visible
 from gateway.backends.connect import Backends
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.problems import NotFound, Unauthenticated
 
 TOKEN_LENGTH = 64

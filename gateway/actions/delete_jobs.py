@@ -7,7 +7,7 @@ from gateway.actions.await_job import await_job
 from gateway.actions.cancel_job import cancel_job
 from gateway.actions.discard_jobs import discard_jobs, discard_service_jobs
 from gateway.backends.connect import Backends
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.job import FINAL_STATES, Job, JobId, JobQuery, JobState
 from gateway.domain.problems import NotFound
 

@@ -14,7 +14,7 @@ from gateway.actions.find_service import require_owned
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.backends.objects.protocol import OWN_BUCKET
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.matching import buckets_of
 from gateway.domain.problems import Conflict, Invalid
 from gateway.domain.service import Service, complete, parse_service

@@ -3,7 +3,7 @@
 from gateway.actions.find_service import require_visible
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.job import Job, JobId
 from gateway.domain.problems import Forbidden, NotFound
 

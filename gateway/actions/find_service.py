@@ -2,7 +2,7 @@
 
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Forbidden, NotFound
 
 

@@ -8,7 +8,7 @@ import structlog
 from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.job import Ending, EndReason, Job, JobId, JobState
 from gateway.domain.problems import Invalid, NotFound, Problem
 
@@ -80,9 +80,9 @@ def _refused(order: Order, problem: Problem) -> Ending:
 async def _closed_gate(backends: Backends, job: Job) -> str:
     """Why the job has to wait, or ""."""
     settings = backends.settings
-    census = await backends.ledger.census()
-    if sum(census.live.values()) >= settings.jobs_live_limit:
+    live = await backends.ledger.live_counts()
+    if sum(live.values()) >= settings.jobs_live_limit:
         return f"{settings.jobs_live_limit} attempts run, which is the limit (JOBS_LIVE_LIMIT)"
-    if settings.service_live_limit and census.live.get(job.service, 0) >= settings.service_live_limit:
+    if settings.service_live_limit and live.get(job.service, 0) >= settings.service_live_limit:
         return f"{settings.service_live_limit} attempts of it run, which is the limit (SERVICE_LIVE_LIMIT)"
     return ""

@@ -6,7 +6,7 @@ import structlog
 
 from gateway.actions.accept_events import Noticed, accept_objects
 from gateway.backends.connect import Backends
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.event import StoredObject
 from gateway.domain.ids import event_job_id
 from gateway.domain.job import Cause

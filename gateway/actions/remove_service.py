@@ -8,7 +8,7 @@ from gateway.actions.discard_jobs import discard_service_jobs
 from gateway.actions.find_service import require_owned
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.job import FINAL_STATES, JobQuery, JobState
 from gateway.domain.matching import buckets_of
 from gateway.domain.problems import NotFound

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from gateway.backends.connect import Backends
 from gateway.backends.invoker.protocol import Call, Reply
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 
 
 def run_service(

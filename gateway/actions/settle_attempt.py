@@ -37,12 +37,12 @@ async def settle_attempt(backends: Backends, ending: Ending) -> None:
 async def admit_waiting(backends: Backends) -> None:
     """Let as many jobs through the gate as there are free places, in fair order."""
     settings = backends.settings
-    census = await backends.ledger.census()
-    free = settings.jobs_live_limit - sum(census.live.values())
+    live = await backends.ledger.live_counts()
+    free = settings.jobs_live_limit - sum(live.values())
     if free <= 0:
         return
     cap = settings.service_live_limit
-    full = frozenset(service for service, live in census.live.items() if cap and live >= cap)
+    full = frozenset(service for service, count in live.items() if cap and count >= cap)
     await announce_jobs(backends, await backends.ledger.admit(limit=free, full=full))
 
 

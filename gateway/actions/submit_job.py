@@ -11,7 +11,7 @@ from gateway.actions.announce_jobs import announce_jobs
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.backends.objects.protocol import OWN_BUCKET
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.ids import request_job_id
 from gateway.domain.job import Cause, JobId, NewJob, Payload
 from gateway.domain.notification import looks_like_notification, parse_notification

@@ -1,4 +1,4 @@
-"""The app: every layer around the endpoints, outermost first: CORS, edge, errors, front, then raw
+"""The app: every layer around the endpoints, outermost first: CORS, edge, front, errors, then raw
 endpoints or the router."""
 
 from starlette.middleware.cors import CORSMiddleware
@@ -32,8 +32,8 @@ def build_app(backends: Backends) -> ASGIApp:
     """The HTTP API over open backends. Knows nothing of their opening and closing."""
     measures = Measures()
     site = Site(backends, measures, AccessLog(backends.settings.data_dir / "access.log"), OPERATIONS)
-    front = Front(site, run=Run(site), job=Job(site), rest=build_router(site))
-    return _shared(Edge(Errors(front), measures), backends.settings.cors_origins.split())
+    front = Front(site, run=Errors(Run(site)), job=Errors(Job(site)), rest=Errors(build_router(site)))
+    return _shared(Edge(front, measures), backends.settings.cors_origins.split())
 
 
 def _shared(app: ASGIApp, origins: list[str]) -> ASGIApp:

@@ -9,7 +9,7 @@ from gateway.api.answers import json_answer, milliseconds, seconds
 from gateway.api.operations import Ask
 from gateway.api.query import flag, whole_number
 from gateway.backends.connect import Backends
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 
 TAIL_DEFAULT = 200
 TAIL_LIMIT = 1000

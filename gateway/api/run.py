@@ -11,7 +11,7 @@ from gateway.api.incoming import ClientGone, Incoming, header, while_connected
 from gateway.api.measures import UNKNOWN
 from gateway.api.operations import Site
 from gateway.backends.invoker.protocol import Reply
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.problems import NotFound, Problem
 
 

@@ -12,7 +12,7 @@ from gateway.api.deployments import deployment_of
 from gateway.api.operations import Ask
 from gateway.api.query import words
 from gateway.backends.objects.protocol import Provider
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 from gateway.domain.providers import MinioProvider
 from gateway.domain.service import service_dict
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.backends.registry.directory import load_directory
-from gateway.backends.registry.protocol import Deployed, Registry
+from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.record import RecordError, parse_record, record_bytes
+from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Conflict, NotFound, Unavailable
 from gateway.domain.service import Environment, Service, StorageRule
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import structlog
 
-from gateway.backends.registry.private_file import (
+from gateway.backends.registry.record import RecordError, parse_record, record_bytes
+from gateway.domain.deployed import Deployed
+from gateway.domain.problems import Conflict, NotFound, StorageFull, Unavailable
+from gateway.private_file import (
     TEMPORARY,
     create_file,
     make_folder,
     remove_file,
     replace_file,
 )
-from gateway.backends.registry.protocol import Deployed
-from gateway.backends.registry.record import RecordError, parse_record, record_bytes
-from gateway.domain.problems import Conflict, NotFound, StorageFull, Unavailable
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 LEFTOVER_S = 3600.0

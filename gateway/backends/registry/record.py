@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.backends.registry.protocol import Deployed
+from gateway.domain.deployed import Deployed
 
 OTHER_BREAKS = frozenset("\r\x85\u2028\u2029")
 """Line ends beside the newline: a YAML reader makes newlines of them, unless they are escaped."""

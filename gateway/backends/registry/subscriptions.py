@@ -3,7 +3,8 @@ the services."""
 
 from collections import defaultdict
 
-from gateway.backends.registry.protocol import Deployed, Registry
+from gateway.backends.registry.protocol import Registry
+from gateway.domain.deployed import Deployed
 from gateway.domain.matching import takes
 
 
