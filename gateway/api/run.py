@@ -51,7 +51,9 @@ class Run:
         )
         async with while_connected(incoming), call as reply:
             await _pass_on(reply, send)
-            return "ok" if reply.status < 400 else "script-failed"
+        # After the watch has ended: servers say of a client that has its whole answer that it is gone.
+        await send({"type": "http.response.body"})
+        return "ok" if reply.status < 400 else "script-failed"
 
 
 async def _pass_on(reply: Reply, send: Send) -> None:
@@ -72,4 +74,3 @@ async def _pass_on(reply: Reply, send: Send) -> None:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     if not started:
         await send(start)
-    await send({"type": "http.response.body"})

@@ -1,7 +1,9 @@
 """One error shape, from every kind of problem and of client."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -31,6 +33,12 @@ def client(error: Exception) -> httpx.AsyncClient:
 def test_every_kind_of_problem_has_a_status_of_its_own() -> None:
     assert {kind for kind in kinds() if kind.__module__ == problems.__name__} == set(STATUSES) - {Problem}
     assert len(set(STATUSES.values())) == len(STATUSES)
+
+
+def test_the_documentation_has_every_problem_with_its_status() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+    documented = re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+) \|", page, re.MULTILINE)
+    assert documented == [(kind.kind, str(status)) for kind, status in STATUSES.items()]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STATUSES if kind is not problems.Unauthenticated])
