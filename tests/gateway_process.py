@@ -59,7 +59,8 @@ class GatewayProcess:
             )
         wait_for(lambda: announced.exists() or self._ended(), within_s=START_S, every_s=0.01)
         self.endpoints = json.loads(announced.read_text())
-        wait_for(lambda: self.http().get("/ready").status_code == 200, within_s=START_S)
+        with self.http() as http:
+            wait_for(lambda: http.get("/ready").status_code == 200, within_s=START_S)
         return self
 
     def http(self, **options: Any) -> httpx.Client:

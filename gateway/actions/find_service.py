@@ -3,6 +3,7 @@
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.deployed import Deployed
+from gateway.domain.job import Job
 from gateway.domain.problems import Forbidden, NotFound
 
 
@@ -25,6 +26,13 @@ def require_owned(backends: Backends, name: str, caller: Caller) -> Deployed:
     if not caller.admin and deployed.service.owner != caller.name:
         raise Forbidden(f"the service {name!r} is not yours to change")
     return deployed
+
+
+def current_service(backends: Backends, job: Job) -> Deployed | None:
+    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its
+    name is back."""
+    deployed = backends.registry.get(job.service)
+    return deployed if deployed is not None and deployed.uid == job.service_uid else None
 
 
 def _visible(deployed: Deployed, caller: Caller) -> bool:

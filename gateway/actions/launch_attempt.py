@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import structlog
 
+from gateway.actions.find_service import current_service
 from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
@@ -57,13 +58,6 @@ async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> No
         log.info("attempt.started", attempt=order.attempt)
     if (await backends.ledger.job(job.id)).cancel_requested:
         await backends.launcher.stop(order.attempt)
-
-
-def current_service(backends: Backends, job: Job) -> Deployed | None:
-    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its
-    name is back."""
-    deployed = backends.registry.get(job.service)
-    return deployed if deployed is not None and deployed.uid == job.service_uid else None
 
 
 def _refused(order: Order, problem: Problem) -> Ending:

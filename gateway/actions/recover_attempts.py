@@ -3,7 +3,8 @@ behind."""
 
 import structlog
 
-from gateway.actions.launch_attempt import current_service, launch_claimed
+from gateway.actions.find_service import current_service
+from gateway.actions.launch_attempt import launch_claimed
 from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.domain.job import AttemptId, Ending, EndReason, Job, JobState
@@ -27,7 +28,7 @@ async def _recover(backends: Backends, job: Job) -> None:
     deployed = current_service(backends, job)
     if job.state is JobState.STARTING and deployed is not None and not job.cancel_requested:
         log.info("attempt.relaunched", attempt=job.attempt_id)
-        await launch_claimed(backends, job, deployed)
+        await launch_claimed(backends, await backends.ledger.job(job.id), deployed)
     else:
         lost = Ending(job.attempt_id, EndReason.INTERRUPTED, detail="nothing of it was left")
         await settle_attempt(backends, lost)

@@ -3,9 +3,10 @@
 import structlog
 
 from gateway.actions.announce_jobs import announce_jobs
-from gateway.actions.discard_jobs import discard_kept
+from gateway.actions.discard_jobs import discard_jobs, discard_kept
+from gateway.actions.find_service import current_service
 from gateway.backends.connect import Backends
-from gateway.domain.job import Ending, Job, job_of
+from gateway.domain.job import Ending, job_of
 from gateway.domain.problems import NotFound
 from gateway.domain.service import Policy
 from gateway.domain.verdict import judge
@@ -24,13 +25,17 @@ async def settle_attempt(backends: Backends, ending: Ending) -> None:
         await backends.launcher.forget(ending.attempt)
         return
     now = backends.now()
-    verdict = judge(job, ending, policy=_policy(backends, job), now=now)
+    deployed = current_service(backends, job)
+    policy = deployed.service.policy if deployed is not None else Policy()
+    verdict = judge(job, ending, policy=policy, now=now)
     settled = await backends.ledger.settle(
         ending, state=verdict.state, reason=verdict.reason, due_at=verdict.due_at, now=now
     )
     await backends.launcher.forget(ending.attempt)
     if settled is not None:
         log.info("attempt.settled", attempt=ending.attempt, state=verdict.state.value, why=verdict.reason)
+        if deployed is None:
+            await discard_jobs(backends, [job_id])
     await admit_waiting(backends)
 
 
@@ -44,8 +49,3 @@ async def admit_waiting(backends: Backends) -> None:
     cap = settings.service_live_limit
     full = frozenset(service for service, count in live.items() if cap and count >= cap)
     await announce_jobs(backends, await backends.ledger.admit(limit=free, full=full))
-
-
-def _policy(backends: Backends, job: Job) -> Policy:
-    deployed = backends.registry.get(job.service)
-    return deployed.service.policy if deployed is not None else Policy()

@@ -14,7 +14,7 @@ from gateway.backends.identity.protocol import Identity
 from gateway.backends.invoker.protocol import Invoker
 from gateway.backends.launcher.protocol import Launcher
 from gateway.backends.ledger.protocol import Ledger
-from gateway.backends.objects.protocol import Listener, Objects, Provider
+from gateway.backends.objects.protocol import OWN_BUCKET, Listener, Objects, Provider
 from gateway.backends.queue.protocol import Queue
 from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.subscriptions import Subscriptions
@@ -139,15 +139,39 @@ class _Executors:
         self._stack = stack
         self._open: dict[str, Executor] = {}
 
-    async def get(self, url: str, name: str) -> Executor:
-        scheme = _scheme(url)
-        if scheme not in ("process", "docker", "auto"):
-            raise _unknown(name, "process:, docker:, auto:")
-        if scheme not in self._open:
-            executor = await open_executor(scheme, self._settings)
+    async def get(self, url: str) -> Executor:
+        if url not in self._open:
+            self._open[url] = executor = await open_executor(url, self._settings)
             self._stack.push_async_callback(executor.close)
-            self._open[scheme] = executor
-        return self._open[scheme]
+        return self._open[url]
+
+
+async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncExitStack) -> Invoker:
+    from gateway.backends.invoker.local import open_local_invoker
+
+    opening = open_local_invoker(
+        await executors.get(settings.invoker_url),
+        settings.data_dir.absolute() / "calls",
+        live_limit=settings.calls_live_limit,
+        waiting_limit=settings.calls_waiting_limit,
+        output_limit=settings.output_limit,
+    )
+    return await stack.enter_async_context(opening)
+
+
+async def _open_launcher(
+    settings: Settings, executors: _Executors, objects: Objects, stack: AsyncExitStack
+) -> Launcher:
+    from gateway.backends.launcher.local import open_local_launcher
+
+    opening = open_local_launcher(
+        await executors.get(settings.launcher_url),
+        objects,
+        settings.data_dir.absolute() / "attempts",
+        own_bucket=OWN_BUCKET,
+        output_limit=settings.output_limit,
+    )
+    return await stack.enter_async_context(opening)
 
 
 def _open_identity(settings: Settings) -> Identity:
