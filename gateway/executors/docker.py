@@ -31,11 +31,11 @@ log = structlog.get_logger(__name__)
 ROOT = "/oscar"
 """Where OSCAR's images expect the script."""
 SHELL = (
-    "trap 'kill -TERM -1' TERM; /bin/sh \"$0\" & script=$!; "
-    "while :; do wait $script; code=$?; kill -0 $script 2>/dev/null || exit $code; done"
+    "exec 3>&2 2>/dev/null; trap 'kill -TERM -1' TERM; /bin/sh \"$0\" 2>&3 3>&- & script=$!; "
+    "while :; do wait $script; code=$?; kill -0 $script || exit $code; done"
 )
-"""The container's first process: it passes TERM on, which the kernel would keep from a script in its
-place."""
+"""The container's first process: it passes TERM on, which the kernel would keep from a script in its place,
+and says nothing itself."""
 PIDS_LIMIT = 4096
 GRACE_S = 5.0
 LOOK_S = 1.0
@@ -199,6 +199,8 @@ class DockerExecutor:
         if not await self._engine.wait(name, LOOK_S):
             return await self._hold_to_limits(run_id, workspace)
         container = await self._engine.inspect(name)
+        if container["State"]["Status"] == "created":
+            raise NotFound("its container was never started")
         ended = _ended(container["State"], await asyncio.to_thread(read_stop, str(workspace)))
         notes: list[str] = []
         try:

@@ -4,18 +4,16 @@ output."""
 import base64
 import shutil
 import zipfile
-from asyncio import to_thread
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gateway.domain.job import ResultKind
+from gateway.staging.chunks import CHUNK, read_file
 from gateway.staging.outputs import Output, Outputs
 from gateway.staging.workspace import Workspace
 
 ZIP_NAME = "result.zip"
-CHUNK = 3 << 16
-"""A multiple of three, so that the Base64 of the chunks is that of the whole, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,6 @@ async def read_answer(answer: Answer, *, raw: bool) -> AsyncIterator[bytes]:
     """Its bytes; those of files as Base64 without newlines, unless `raw`."""
     async for chunk in read_file(answer.path):
         yield base64.b64encode(chunk) if answer.encoded(raw=raw) else chunk
-
-
-async def read_file(path: Path) -> AsyncIterator[bytes]:
-    """A file in chunks of `CHUNK` bytes but the last. Raises OSError."""
-    with await to_thread(path.open, "rb") as file:
-        while chunk := await to_thread(file.read, CHUNK):
-            yield chunk
 
 
 def _answer(kind: ResultKind, path: Path, name: str) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.domain.service import Service
+from gateway.domain.definition import Service
 
 EVENT_LIMIT = 100 << 10
 """One variable may hold 128 KiB on Linux; a larger event is in the input file only, bytes."""

@@ -7,6 +7,7 @@ business. Used by the runner too, so it imports next to nothing.
 
 import time
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 LINE_LIMIT = 16 << 10
 """A line longer than this is written in pieces, bytes."""
@@ -51,6 +52,21 @@ class Entries:
         return entry(at, self._stream, rest) if rest else b""
 
 
+class Entry(NamedTuple):
+    at: bytes
+    stream: str
+    text: bytes
+    whole: bool
+
+
+def read_entry(line: bytes) -> Entry | None:
+    """An entry without its newline; None for what is not in our form."""
+    parts = line.split(b" ", 3)
+    if len(parts) < 4 or parts[1] not in (b"stdout", b"stderr") or parts[2] not in (b"F", b"P"):
+        return None
+    return Entry(parts[0], parts[1].decode(), parts[3], parts[2] == b"F")
+
+
 def cut_note(limit_bytes: int) -> bytes:
     return b"[the log is cut here: it reached %d bytes, which is the limit (LOG_LIMIT)]" % limit_bytes
 
@@ -74,21 +90,20 @@ async def render(chunks: AsyncIterator[bytes], *, timestamps: bool) -> AsyncIter
 class _Rendering:
     def __init__(self, *, timestamps: bool) -> None:
         self._timestamps = timestamps
-        self._open = b""
+        self._open = ""
         """The stream whose line is unfinished."""
 
     def line(self, raw: bytes) -> bytes:
-        parts = raw.split(b" ", 3)
-        if len(parts) < 4 or parts[1] not in (b"stdout", b"stderr") or parts[2] not in (b"F", b"P"):
+        read = read_entry(raw)
+        if read is None:
             return self.end() + raw + b"\n"
-        at, stream, mark, text = parts
-        goes_on = self._open == stream
+        goes_on = self._open == read.stream
         before = b"" if goes_on else self.end()
         if self._timestamps and not goes_on:
-            before += at + b" "
-        self._open = stream if mark == b"P" else b""
-        return before + text + (b"" if mark == b"P" else b"\n")
+            before += read.at + b" "
+        self._open = "" if read.whole else read.stream
+        return before + read.text + (b"\n" if read.whole else b"")
 
     def end(self) -> bytes:
-        unfinished, self._open = self._open, b""
+        unfinished, self._open = self._open, ""
         return b"\n" if unfinished else b""

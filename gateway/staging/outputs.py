@@ -1,12 +1,12 @@
 """The outputs: the plain files a script left in its output folder. Links, pipes and devices are never
 followed."""
 
+import io
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from gateway.domain.problems import TooLarge
 
@@ -31,7 +31,7 @@ class Output:
     def utf8(self) -> bool:
         return self.printable == self.name
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedReader:
         """Blocking. Raises OSError."""
         return os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from gateway.domain.service import Service
+from gateway.domain.definition import Service
 from gateway.staging import layout
 
 CONFIG_FIELDS = {"name", "image", "cpu", "memory", "input", "output", "log_level"}

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.domain.definition import Service
 from gateway.domain.job import EndReason
-from gateway.domain.service import Service
 from gateway.executors.process import ProcessExecutor
 from gateway.executors.protocol import Ended, Executor, Run
 from gateway.staging.environment import Occasion, script_environment

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.job import ResultKind
-from gateway.staging.answer import CHUNK, Answer, find_answer, read_answer
+from gateway.staging.answer import Answer, find_answer, read_answer
+from gateway.staging.chunks import CHUNK
 from gateway.staging.outputs import find_outputs
 from gateway.staging.workspace import Workspace
 

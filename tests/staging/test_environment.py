@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.service import Environment, Service
+from gateway.domain.definition import Service
+from gateway.domain.environment import Environment
 from gateway.staging.environment import EVENT_LIMIT, Occasion, script_environment
 
 CALL = Occasion(input_file="/w/input/file")

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.domain.service import Environment, Service
+from gateway.domain.definition import Service
+from gateway.domain.environment import Environment
 from gateway.staging.workspace import lay_out, remove
 
 SERVICE = Service(

@@ -65,11 +65,11 @@ def write_exit(workspace: str, ended: Exit, *, durable: bool) -> None:
 
 
 def read_exit(workspace: str) -> Exit | None:
-    """None if it has not ended, or ended without a word. Raises OSError."""
+    """None if it has not ended, or ended without a readable word. Raises OSError."""
     try:
         with open(f"{workspace}/{layout.EXIT}", "rb") as file:
             return Exit(**json.load(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 

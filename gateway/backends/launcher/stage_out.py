@@ -1,0 +1,177 @@
+"""Staging out: what a script left goes where it belongs: outputs to the service's buckets, result and log to
+our own.
+
+It may be done again from the start, after a kill at any moment: an output that this job has stored before,
+and that has not changed since, is not stored again, so that no second version of it triggers anybody.
+"""
+
+import asyncio
+import hashlib
+import mimetypes
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.backends.launcher.record import Record
+from gateway.backends.launcher.store import Store
+from gateway.domain.event import StoredObject
+from gateway.domain.job import Delivered, Ending, EndReason, Kept, job_of
+from gateway.domain.mark import mark
+from gateway.domain.matching import destinations
+from gateway.domain.problems import NotFound, Problem, TooLarge, Unavailable
+from gateway.executors.protocol import Ended
+from gateway.staging.answer import find_answer
+from gateway.staging.chunks import read_chunks, read_file
+from gateway.staging.disk import disk_problems
+from gateway.staging.log import entry, stamp
+from gateway.staging.outputs import Output, Outputs, find_outputs
+from gateway.staging.workspace import Workspace
+
+log = structlog.get_logger(__name__)
+
+DELIVERING = frozenset({EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT})
+"""Ends after which outputs are worth something. A script interrupted or cancelled leaves halves."""
+KEY_LIMIT = 1024
+"""Of an object's key in any S3, bytes."""
+PAUSES_S = (0.5, 2.0, 8.0)
+"""Before trying again when the store is away: running the script again would cost more."""
+
+
+async def stage_out(
+    store: Store, own_bucket: str, record: Record, workspace: Workspace, ended: Ended, *, output_limit: int
+) -> Ending:
+    """The attempt's ending, its outputs, result and log stored. What cannot be stored is told in it; raises
+    nothing."""
+    staging = _Staging(store, own_bucket, record, workspace)
+    kept, trouble = Kept(), ""
+    try:
+        outputs, ended = await _outputs(workspace, ended, output_limit)
+        if ended.reason in DELIVERING:
+            kept = replace(kept, delivered=await staging.deliver(outputs))
+        if ended.reason in DELIVERING | {EndReason.OUTPUT_LIMIT}:
+            kept = await staging.keep_result(outputs, kept)
+        kept = await staging.keep_log(outputs, kept)
+    except Problem as problem:
+        trouble = problem.detail
+        log.warning("outputs.refused", attempt=record.attempt, why=trouble)
+    return _ending(record, ended, kept, trouble)
+
+
+def _ending(record: Record, ended: Ended, kept: Kept, trouble: str) -> Ending:
+    """A script that failed has failed, wherever its outputs are."""
+    reason, detail = ended.reason, ended.detail
+    if trouble and reason is EndReason.EXITED and ended.exit_code == 0:
+        reason, detail = EndReason.STAGING, trouble
+    elif trouble:
+        detail = f"{detail}; its outputs could not be stored: {trouble}".removeprefix("; ")
+    return Ending(record.attempt, reason, exit_code=ended.exit_code, detail=detail, kept=kept)
+
+
+async def _outputs(workspace: Workspace, ended: Ended, limit_bytes: int) -> tuple[Outputs, Ended]:
+    """And the end as it is told then: leaving too much is an end of its own. Raises Unavailable."""
+    if ended.reason not in DELIVERING:
+        return Outputs(()), ended
+    try:
+        with disk_problems("reading the outputs"):
+            return await asyncio.to_thread(find_outputs, workspace.output_dir, limit_bytes=limit_bytes), ended
+    except TooLarge as problem:
+        return Outputs(()), replace(ended, reason=EndReason.OUTPUT_LIMIT, detail=problem.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Staging:
+    """One attempt's. Its methods raise Unavailable, StorageFull, NotFound for a bucket that is gone."""
+
+    store: Store
+    own_bucket: str
+    record: Record
+    workspace: Workspace
+
+    async def deliver(self, outputs: Outputs) -> tuple[Delivered, ...]:
+        """Every output to every place that accepts it."""
+        delivered = []
+        for output in outputs.files:
+            for bucket, key in destinations(self.record.service, output.name) if output.utf8 else ():
+                if len(key.encode()) <= KEY_LIMIT:
+                    stored = await self._deliver(output, bucket, key)
+                    delivered.append(Delivered(bucket, key, stored.size_bytes, stored.etag))
+        return tuple(delivered)
+
+    async def keep_result(self, outputs: Outputs, kept: Kept) -> Kept:
+        with disk_problems("packing the result"):
+            answer = await asyncio.to_thread(find_answer, self.workspace, outputs)
+        key = f"results/{self.record.attempt}"
+        await self._put(self.own_bucket, key, lambda: read_file(answer.path))
+        return replace(kept, result_key=key, result_kind=answer.kind, result_name=answer.name)
+
+    async def keep_log(self, outputs: Outputs, kept: Kept) -> Kept:
+        if not self.workspace.log.exists():
+            return kept
+        key = f"logs/{self.record.attempt}"
+        notes = self._notes(outputs)
+        await self._put(self.own_bucket, key, lambda: _with_notes(read_file(self.workspace.log), notes))
+        return replace(kept, log_key=key)
+
+    async def _deliver(self, output: Output, bucket: str, key: str) -> StoredObject:
+        job, _ = job_of(self.record.attempt)
+        ours = mark(service_uid=self.record.service_uid, job=job, bucket=bucket, key=key)
+        there = await self._stored_before(output, bucket, key, ours)
+        if there is not None:
+            return there
+        kind = mimetypes.guess_type(output.name, strict=False)[0] or "application/octet-stream"
+        return await self._put(bucket, key, lambda: read_chunks(output.open), content_type=kind, mark=ours)
+
+    async def _stored_before(self, output: Output, bucket: str, key: str, ours: str) -> StoredObject | None:
+        try:
+            there = await self.store.stat(bucket, key)
+        except NotFound:
+            return None
+        if there.mark != ours or there.size_bytes != output.size_bytes:
+            return None
+        with disk_problems("reading an output"):
+            etag = await asyncio.to_thread(_md5, output)
+        return there if there.etag == etag else None
+
+    async def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: Callable[[], AsyncIterator[bytes]],
+        *,
+        content_type: str = "application/octet-stream",
+        mark: str = "",
+    ) -> StoredObject:
+        for pause_s in PAUSES_S:
+            try:
+                return await self.store.put(bucket, key, body(), content_type=content_type, mark=mark)
+            except Unavailable:
+                await asyncio.sleep(pause_s)
+        return await self.store.put(bucket, key, body(), content_type=content_type, mark=mark)
+
+    def _notes(self, outputs: Outputs) -> bytes:
+        """As entries of the log: what is in the output folder and in no bucket, and why."""
+        told = [*outputs.skipped]
+        for output in outputs.files:
+            if not output.utf8:
+                told.append(f"{output.printable}: the name is not UTF-8")
+            elif any(
+                len(key.encode()) > KEY_LIMIT for _, key in destinations(self.record.service, output.name)
+            ):
+                told.append(f"{output.printable[:80]}...: the key would have more than {KEY_LIMIT} bytes")
+        now = stamp(time.time_ns())
+        lines = (" ".join(f"[not stored: {line}]".split()).encode("utf-8", "replace") for line in told)
+        return b"".join(entry(now, "stderr", line) for line in lines)
+
+
+def _md5(output: Output) -> str:
+    with output.open() as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+async def _with_notes(chunks: AsyncIterator[bytes], notes: bytes) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk
+    if notes:
+        yield notes

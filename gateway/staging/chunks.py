@@ -1,0 +1,50 @@
+"""Chunks: bytes between files and whoever sends or takes them, never a whole file in memory."""
+
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from gateway.staging.disk import disk_problems
+
+CHUNK = 3 << 16
+"""A multiple of three, so that the Base64 of the chunks is that of the whole, bytes."""
+
+
+async def read_chunks(opening: Callable[[], BinaryIO]) -> AsyncIterator[bytes]:
+    """All of the file in chunks of `CHUNK` bytes but the last. Raises Unavailable."""
+    with disk_problems("reading a file"):
+        file = await to_thread(opening)
+    with file:
+        while True:
+            with disk_problems("reading a file"):
+                chunk = await to_thread(file.read, CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+def read_file(path: Path) -> AsyncIterator[bytes]:
+    """As `read_chunks`."""
+    return read_chunks(lambda: path.open("rb"))
+
+
+async def write_file(path: Path, chunks: AsyncIterator[bytes]) -> None:
+    """All of the chunks, in place of what was there. Raises StorageFull, Unavailable, and what the chunks
+    raise."""
+    with disk_problems("writing a file"):
+        file = await to_thread(path.open, "wb")
+    with file:
+        waiting = bytearray()
+        async for chunk in chunks:
+            waiting += chunk
+            if len(waiting) >= CHUNK:
+                await _write(file, waiting)
+        await _write(file, waiting)
+
+
+async def _write(file: BinaryIO, waiting: bytearray) -> None:
+    with disk_problems("writing a file"):
+        await to_thread(file.write, bytes(waiting))
+        await to_thread(file.flush)
+    waiting.clear()
