@@ -58,7 +58,7 @@ async def standing(gateway: Gateway) -> Gateway:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(name=TEXTS, query=st.dictionaries(st.sampled_from(NAMES), TEXTS), headers=HEADERS, body=BODIES)
 async def test_no_request_breaks_an_endpoint(
     standing: Gateway,

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from gateway.actions.allow_images import require_allowed_image
+from gateway.domain.problems import Invalid, Unavailable
 from tests.api.gateway_rig import Gateway, open_gateway
 
 
@@ -31,6 +35,28 @@ async def test_the_list_of_allowed_images_is_kept_and_outlives_the_process(tmp_p
     async with open_gateway(tmp_path, working=False) as gateway:
         config = (await gateway.http.get("/system/config")).json()
     assert config["allowed_image_repositories"] == ["ghcr.io/grycap/", "docker.io/library/"]
+
+
+async def test_an_image_must_begin_as_one_that_is_allowed(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, working=False) as gateway:
+        await require_allowed_image(gateway.backends, "anything/at/all")
+        await gateway.http.put(
+            "/system/config", json={"allowed_image_repositories": ["ghcr.io/grycap/", "busybox"]}
+        )
+        await require_allowed_image(gateway.backends, "ghcr.io/grycap/cowsay:latest")
+        await require_allowed_image(gateway.backends, "busybox")
+        for image in ("docker.io/ghcr.io/grycap/x", "ghcr.io/grycapx", "Busybox", ""):
+            with pytest.raises(Invalid) as refused:
+                await require_allowed_image(gateway.backends, image)
+            assert refused.value.field == "image"
+
+
+async def test_a_list_of_allowed_images_that_cannot_be_read_allows_nothing(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, working=False) as gateway:
+        (tmp_path / "allowed_image_repositories.json").write_text("not JSON")
+        with pytest.raises(Unavailable):
+            await require_allowed_image(gateway.backends, "anything")
+        assert (await gateway.http.get("/system/config")).status_code == 503
 
 
 async def test_a_list_of_allowed_images_that_is_no_list_is_refused(gateway: Gateway) -> None:

@@ -91,7 +91,8 @@ async def test_the_log_of_a_deployment_is_a_list_of_messages(gateway: Gateway) -
     path = "/system/services/noisy/deployment/logs"
     answer = (await gateway.http.get(path, params={"tailLines": "5", "timestamps": "true"})).json()
     assert (answer["service_name"], answer["available"]) == ("noisy", True)
-    assert all(isinstance(entry["message"], str) for entry in answer["entries"])
+    assert [entry["message"] for entry in answer["entries"]] == ["to the log"]
+    assert answer["entries"][0]["timestamp"].endswith("Z")
     for tail in ("0", "1001", "-1", "many"):
         assert (await gateway.http.get(path, params={"tailLines": tail})).status_code == 400
     assert (await gateway.http.get("/system/services/absent/deployment/logs")).status_code == 404
