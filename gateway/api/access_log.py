@@ -33,7 +33,7 @@ _LINE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Answered:
     """One answered call or job. `user` is OSCAR's word: `oscar` for the administrator, a uid, or `nil`
     without identity."""
 
@@ -71,9 +71,9 @@ class AccessLog:
         self._writing = threading.Lock()
         self._scheduled = False
 
-    def note(self, access: Access) -> None:
+    def note(self, answered: Answered) -> None:
         """Returns at once; the oldest waiting line is dropped when too many wait."""
-        self._waiting.append(access.line())
+        self._waiting.append(answered.line())
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().run_in_executor(None, self._write_waiting)

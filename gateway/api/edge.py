@@ -23,9 +23,10 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, measures: Measures, *, idle_s: float = IDLE_S) -> None:
         self._app = app
         self._measures = measures
+        self._idle_s = idle_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,7 +39,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
-            await _send_within(IDLE_S, send, message)
+            await _send_within(self._idle_s, send, message)
 
         scope["path"] = one_spelling(scope["path"])
         began = time.perf_counter()

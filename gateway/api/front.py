@@ -8,7 +8,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.access_log import Access
+from gateway.api.access_log import Answered
 from gateway.api.edge import ROUTE
 from gateway.api.errors import CLIENT_GONE
 from gateway.api.operations import Site
@@ -52,7 +52,7 @@ class Front:
     def _note(self, scope: Scope, *, status: int, took_s: float) -> None:
         client = scope.get("client")
         self._site.access_log.note(
-            Access(
+            Answered(
                 at=self._site.backends.now(),
                 status=status or CLIENT_GONE,
                 took_s=took_s,

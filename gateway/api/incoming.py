@@ -13,18 +13,26 @@ IDLE_S = 60.0
 """How long the next piece of a body may take, or a client may take to read a piece of an answer."""
 
 
-class ClientGone(Exception):  # noqa: N818 - named for what happened, as the Problems are
+class ClientGone(Exception):
     """Nobody waits for an answer any more. Not a Problem: there is nobody to tell."""
 
 
 class Incoming:
     """Reads `receive` for one request. The body can be read once."""
 
-    def __init__(self, receive: Receive, *, limit: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        *,
+        limit: int,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        idle_s: float = IDLE_S,
+    ) -> None:
         """`limit` in bytes. Raises TooLarge, or Invalid, for a declared length, before the client sends
         anything."""
         self._receive = receive
         self._limit = limit
+        self._idle_s = idle_s
         self._read = asyncio.Event()
         self._check(_declared(headers))
 
@@ -56,10 +64,10 @@ class Incoming:
 
     async def _next(self) -> Message:
         try:
-            async with asyncio.timeout(IDLE_S):
+            async with asyncio.timeout(self._idle_s):
                 message = await self._receive()
         except TimeoutError as error:
-            raise TimedOut(f"nothing of the body came for {IDLE_S:.0f} s") from error
+            raise TimedOut(f"nothing of the body came for {self._idle_s:g} s") from error
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message

@@ -6,24 +6,26 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.access_log import Access, AccessLog, parse_line
+from gateway.api.access_log import AccessLog, Answered, parse_line
 
 AT = datetime(2026, 11, 24, 3, 0, 0, 123456, UTC)
 
 
-def access(path: str = "/run/cowsay", user: str = "oscar", status: int = 200) -> Access:
-    return Access(at=AT, status=status, took_s=0.0123, client="10.0.0.7", method="POST", path=path, user=user)
+def answered(path: str = "/run/cowsay", user: str = "oscar", status: int = 200) -> Answered:
+    return Answered(
+        at=AT, status=status, took_s=0.0123, client="10.0.0.7", method="POST", path=path, user=user
+    )
 
 
 def test_a_line_has_oscars_form() -> None:
-    assert access().line() == (
+    assert answered().line() == (
         "[GIN-EXECUTIONS-LOGGER] 2026-11-24T03:00:00.123456Z | 200 | 12.300ms | 10.0.0.7 "
         "| POST    /run/cowsay | oscar"
     )
 
 
 def test_a_line_is_read_back_in_parts() -> None:
-    line = access(user="").line()
+    line = answered(user="").line()
     assert parse_line(line) == {
         "timestamp": "2026-11-24T03:00:00.123456Z",
         "status": 200,
@@ -38,7 +40,7 @@ def test_a_line_is_read_back_in_parts() -> None:
 
 @given(path=st.text(), user=st.text())
 def test_no_path_or_name_breaks_out_of_its_line(path: str, user: str) -> None:
-    line = access(path=path, user=user).line()
+    line = answered(path=path, user=user).line()
     parsed = parse_line(line)
     assert len(line.splitlines()) == 1
     assert not path or (parsed is not None and parsed["status"] == 200)
@@ -52,7 +54,7 @@ def test_any_other_line_is_passed_over(line: str) -> None:
 async def test_lines_are_there_as_soon_as_somebody_reads(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "access.log")
     for number in range(100):
-        log.note(access(path=f"/job/{number}"))
+        log.note(answered(path=f"/job/{number}"))
     lines = await log.lines(older=False)
     assert [line.split()[-3] for line in lines] == [f"/job/{number}" for number in range(100)]
     assert await log.lines(older=True) == []
@@ -61,7 +63,7 @@ async def test_lines_are_there_as_soon_as_somebody_reads(tmp_path: Path) -> None
 async def test_the_file_gives_way_to_a_new_one_before_it_grows_too_large(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "access.log", size_limit=1000)
     for number in range(30):
-        log.note(access(path=f"/job/{number}"))
+        log.note(answered(path=f"/job/{number}"))
         await log.lines(older=False)
     assert (tmp_path / "access.log.1").stat().st_size < 1200
     newer, older = await log.lines(older=False), await log.lines(older=True)
@@ -70,5 +72,5 @@ async def test_the_file_gives_way_to_a_new_one_before_it_grows_too_large(tmp_pat
 
 async def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "no such folder" / "access.log")
-    log.note(access())
+    log.note(answered())
     assert await log.lines(older=False) == []

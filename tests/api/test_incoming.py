@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope, Send
 
+from gateway.api.edge import Edge
 from gateway.api.incoming import ClientGone, Incoming, while_connected
-from gateway.domain.problems import Invalid, NotFound, Problem, TooLarge
+from gateway.api.measures import Measures
+from gateway.domain.problems import Invalid, NotFound, Problem, TimedOut, TooLarge
 
 
 def connection(*pieces: bytes, unfinished: bool = False, gone: asyncio.Event | None = None) -> Receive:
@@ -68,6 +70,27 @@ async def test_what_is_done_for_a_client_ends_when_it_leaves() -> None:
             finally:
                 ended = True
     assert ended
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end() -> None:
+    async def silence() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(TimedOut):
+        await Incoming(silence, limit=10, idle_s=0.01).whole()
+
+
+async def test_a_client_that_reads_nothing_is_taken_for_gone() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def stuck(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(ClientGone):
+        await Edge(app, Measures(), idle_s=0.01)(scope, connection(), stuck)
 
 
 @pytest.mark.parametrize("problem", [NotFound("x"), TooLarge("y")])
