@@ -18,11 +18,12 @@ def pack_workspace(workspace: Workspace, target: Path, *, root: str) -> None:
     """Script, configuration and input below `root`, readable by whatever user the image has, and an output
     folder that it may write to. Raises OSError."""
     with tarfile.open(target, "w") as archive:
+        inside = PurePosixPath(root.strip("/"))
         for name in ("", PurePosixPath(layout.SCRIPT).parent, layout.INPUT):
-            archive.addfile(_folder(PurePosixPath(root) / name, 0o755))
-        archive.addfile(_folder(PurePosixPath(root) / layout.OUTPUT, 0o777))
+            archive.addfile(_folder(inside / name, 0o755))
+        archive.addfile(_folder(inside / layout.OUTPUT, 0o777))
         for path in (workspace.script, workspace.root / layout.CONFIG, *workspace.input_dir.iterdir()):
-            member = archive.gettarinfo(path, str(PurePosixPath(root) / path.relative_to(workspace.root)))
+            member = archive.gettarinfo(path, str(inside / path.relative_to(workspace.root)))
             member.mode, member.uid, member.gid, member.uname, member.gname = 0o644, 0, 0, "", ""
             with path.open("rb") as file:
                 archive.addfile(member, file)

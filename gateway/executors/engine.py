@@ -22,6 +22,10 @@ TRANSFER_S = 3600.0
 FRAME_LIMIT = 1 << 20
 """The engine cuts lines at 16 KiB, bytes."""
 
+UNREACHABLE = 900
+"""The library's own status for an engine it cannot connect to."""
+AWAY = "the container engine does not answer"
+
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
 """The library's own default is five minutes; our limits are set where we wait."""
 
@@ -45,9 +49,14 @@ class Engine:
             return list((info.get("Plugins") or {}).get("Log") or [])
 
     async def pull(self, image: str) -> None:
-        """Raises NotFound, Invalid, Unavailable in the engine's words."""
+        """Raises Invalid when it cannot be had, in the engine's words."""
         async with _asking(PULL_S):
-            await self._docker.images.pull(image)
+            try:
+                await self._docker.images.pull(image)
+            except DockerError as error:
+                if error.status == UNREACHABLE:
+                    raise
+                raise Invalid(f"the image {image} cannot be had: {_words(error)}") from error
 
     async def create(self, name: str, config: dict[str, Any]) -> None:
         """Raises NotFound without the image, Conflict if the name is taken, Invalid."""
@@ -160,13 +169,15 @@ async def _asking(limit_s: float | None) -> AsyncIterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         if limit_s is None and isinstance(error, TimeoutError):
             raise
-        raise Unavailable("the container engine does not answer", retry_after_s=5) from error
+        raise Unavailable(AWAY, retry_after_s=5) from error
 
 
 def _problem(error: DockerError) -> Problem:
     """In the engine's words: they name the image or the command."""
-    words = " ".join(str(error.message).split())[:300]
+    words = _words(error)
     match error.status:
+        case status if status == UNREACHABLE:
+            return Unavailable(AWAY, retry_after_s=5)
         case 400:
             return Invalid(words)
         case 404:
@@ -175,3 +186,7 @@ def _problem(error: DockerError) -> Problem:
             return Conflict(words)
         case _:
             return Unavailable(f"the container engine: {words}", retry_after_s=5)
+
+
+def _words(error: DockerError) -> str:
+    return " ".join(str(error.message).split())[:300]
