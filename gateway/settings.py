@@ -20,7 +20,9 @@ class Settings(BaseModel):
     public_url: str = Field("", description="How clients reach the API; default: address and port")
 
     oscar_username: str = Field("oscar", min_length=1, description="The administrator's user name")
-    oscar_password: str = Field("", description="Their password; default: made at the first start and kept")
+    oscar_password: str = Field(
+        "", repr=False, description="Their password; default: made at the first start and kept"
+    )
 
     database_url: str = Field("", description="Ledger; default: SQLite in the data folder")
     registry_url: str = Field("file:", description="Service definitions: `file:` (the data folder)")
@@ -37,8 +39,12 @@ class Settings(BaseModel):
     s3_access_key: str = Field(
         "", description="Access key of the store; default: made at the first start and kept"
     )
-    s3_secret_key: str = Field("", description="Its secret; default: made at the first start and kept")
-    events_token: str = Field("", description="Bearer token of `POST /events`; empty closes that route")
+    s3_secret_key: str = Field(
+        "", repr=False, description="Its secret; default: made at the first start and kept"
+    )
+    events_token: str = Field(
+        "", repr=False, description="Bearer token of `POST /events`; empty closes that route"
+    )
 
     process_path: str = Field("", description="PATH of scripts run as processes; default: this process's own")
     call_limit_s: float = Field(
@@ -73,7 +79,7 @@ class Settings(BaseModel):
     reconcile_s: float = Field(300, gt=0, description="Seconds between two listings of every input bucket")
     delete_buckets: bool = Field(
         True,
-        description="Deleting a service deletes buckets made for it that no other service uses, as OSCAR does",
+        description="Deleting a service deletes buckets made for it that no other uses, as OSCAR does",
     )
     cors_origins: str = Field(
         "*", description="Origins whose pages may call the API, blank-separated; empty: none"

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import boto3
 import httpx
+from botocore.config import Config
 
 START_S = 20.0
 
@@ -62,6 +64,26 @@ class GatewayProcess:
         with self.http() as http:
             wait_for(lambda: http.get("/ready").status_code == 200, within_s=START_S)
         return self
+
+    def __enter__(self) -> "GatewayProcess":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """It ends, whatever happened; in order if it can."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            assert self.stop() == 0, self.log()
+
+    def s3(self) -> Any:
+        """A boto3 client of its store; to be closed."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoints["s3"],
+            region_name="us-east-1",
+            aws_access_key_id=self.endpoints["access_key"],
+            aws_secret_access_key=self.endpoints["secret_key"],
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
 
     def http(self, **options: Any) -> httpx.Client:
         """A client with the administrator's credential."""

@@ -9,6 +9,5 @@ from tests.gateway_process import GatewayProcess
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    started = GatewayProcess(tmp_path_factory.mktemp("gateway")).start()
-    yield started
-    assert started.stop() == 0, started.log()
+    with GatewayProcess(tmp_path_factory.mktemp("gateway")) as started:
+        yield started

@@ -6,9 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tests.gateway_process import GatewayProcess, wait_for
 
@@ -18,14 +16,7 @@ FINAL = "succeeded,failed,dead,cancelled"
 
 @pytest.fixture(scope="module")
 def s3(gateway: GatewayProcess) -> Iterator[Any]:
-    client = boto3.client(
-        "s3",
-        endpoint_url=gateway.endpoints["s3"],
-        region_name="us-east-1",
-        aws_access_key_id=gateway.endpoints["access_key"],
-        aws_secret_access_key=gateway.endpoints["secret_key"],
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-    )
+    client = gateway.s3()
     yield client
     client.close()
 

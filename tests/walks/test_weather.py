@@ -14,9 +14,8 @@ from tests.gateway_process import GatewayProcess, wait_for
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[GatewayProcess]:
     """A gateway of the test's own, to be killed."""
-    started = GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "2"}).start()
-    yield started
-    assert started.stop() == 0, started.log()
+    with GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "2"}) as started:
+        yield started
 
 
 def deploy(gateway: GatewayProcess, name: str, script: str, **more: object) -> None:
@@ -76,16 +75,8 @@ def test_a_running_script_outlives_the_gateway_and_is_settled_by_the_next_one(
 def test_an_upload_whose_event_was_cut_off_is_found_at_the_next_start(own: GatewayProcess) -> None:
     """The ledger is made to forget what it saw: as if the process had died between storing the object and
     accepting its event."""
-    import boto3
-
     deploy(own, "late", "cat $INPUT_FILE_PATH", input=[{"storage_provider": "minio", "path": "late/in"}])
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=own.endpoints["s3"],
-        region_name="us-east-1",
-        aws_access_key_id=own.endpoints["access_key"],
-        aws_secret_access_key=own.endpoints["secret_key"],
-    )
+    s3 = own.s3()
     s3.put_object(Bucket="late", Key="in/file", Body=b"do not forget me")
     s3.close()
     with own.http() as http:
