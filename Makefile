@@ -4,7 +4,7 @@ PHOTO := examples/grayscale/photo.jpg
 # Example services run as processes here: their python3 is the one that has their tools.
 PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 
-.PHONY: demo run test check bench lock clean
+.PHONY: demo run test chaos check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
@@ -13,13 +13,16 @@ run: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway
 
 test: .venv/dev $(PHOTO)
-	@.venv/bin/pytest -q
+	@.venv/bin/pytest -q -n auto --dist loadfile -m "not kill"
+
+# The same gateway, killed again and again.
+chaos: .venv/dev
+	@.venv/bin/pytest -q -n auto --dist load -m kill
 
 check: .venv/dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
-	@.venv/bin/mypy -p examples.demo
 	@.venv/bin/lint-imports
 
 bench: .venv/product

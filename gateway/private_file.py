@@ -1,4 +1,4 @@
-"""Private files of a folder that are whole or not there, and durable when a function returns. Blocking: for threads.
+"""Private files that are whole or not there, and durable when a function returns. Blocking: for threads.
 
 Each raises OSError, and then has changed nothing that it can help.
 """
