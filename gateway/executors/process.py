@@ -61,8 +61,7 @@ class ProcessExecutor:
         )
 
     async def begun(self, run_id: str, workspace: Path) -> bool:
-        ran = (workspace / layout.BEGAN).exists() or (workspace / layout.EXIT).exists()
-        return ran or run_id in self._runners or _alive(workspace)
+        return _ran(workspace) or run_id in self._runners or _alive(workspace)
 
     async def start(self, run: Run) -> None:
         starting = asyncio.create_task(self._start(run))
@@ -71,6 +70,8 @@ class ProcessExecutor:
         except asyncio.CancelledError:
             # A thread cannot be called back: whoever cancels has to find, and can remove, what it started.
             await asyncio.wait([starting])
+            if not starting.cancelled() and (problem := starting.exception()) is not None:
+                log.warning("run.not_started", run=run.id, why=str(problem))
             raise
 
     async def wait(self, run_id: str, workspace: Path) -> Ended:
@@ -129,11 +130,7 @@ class ProcessExecutor:
         """None if it was started before."""
         alive = os.open(run.workspace / layout.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if (
-                not _lock(alive)
-                or (run.workspace / layout.BEGAN).exists()
-                or (run.workspace / layout.EXIT).exists()
-            ):
+            if not _lock(alive) or _ran(run.workspace):
                 return None
             write_order(str(run.workspace), self._order(run))
             return _runner(run.workspace.absolute(), alive, tied=run.tied)
@@ -224,6 +221,10 @@ def _lock(alive: int, tries: int = 5) -> bool:
         else:
             return True
     return False
+
+
+def _ran(workspace: Path) -> bool:
+    return (workspace / layout.BEGAN).exists() or (workspace / layout.EXIT).exists()
 
 
 def _alive(workspace: Path) -> bool:

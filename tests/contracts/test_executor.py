@@ -275,6 +275,7 @@ async def test_a_background_process_holding_the_output_open_does_not_hold_up_the
 async def test_pipes_break_in_scripts_as_they_do_in_a_shell(process: ProcessExecutor, tmp_path: Path) -> None:
     ended = await ran(process, tmp_path / "w", "yes | head -n 1; cat; echo $?", limit_s=10)
     assert (ended.exit_code, Workspace(tmp_path / "w").stdout.read_text()) == (0, "y\n0\n")
+    assert "Broken pipe" not in Workspace(tmp_path / "w").log.read_text()
 
 
 async def test_a_script_that_cannot_be_started_says_why(process: ProcessExecutor, tmp_path: Path) -> None:
@@ -361,6 +362,11 @@ async def test_a_killed_runner_leaves_no_script_behind(process: ProcessExecutor,
     runner = script.parent()
     assert runner is not None
     runner.kill()
+
+    async def script_gone() -> bool:
+        return not script.is_running()
+
+    await until(script_gone)
     assert (await process.wait(run.id, run.workspace)).reason is EndReason.INTERRUPTED
 
     async def all_gone() -> bool:
