@@ -21,6 +21,7 @@ from gateway.domain.deployed import Deployed
 from gateway.domain.problems import TimedOut, TooLarge, Unavailable
 from gateway.executors.process import ProcessExecutor
 from gateway.executors.protocol import Executor
+from gateway.staging import outputs
 from tests.contracts.container_engine import IMAGE, open_engine
 from tests.polling import until
 
@@ -44,7 +45,7 @@ async def _executor(name: str) -> AsyncIterator[Executor]:
             async with open_engine(log_limit=LOG_LIMIT) as docker:
                 yield docker
         case _:
-            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=1.0)
+            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=0.4)
             yield process
             await process.close()
 
@@ -123,8 +124,8 @@ async def test_a_script_that_fails_is_answered_with_500_and_what_it_printed(invo
 
 
 async def test_past_its_limit_the_script_is_ended_and_the_limit_named(invoker: Invoker) -> None:
-    with pytest.raises(TimedOut, match="1 s"):
-        await answered(invoker, call("exec sleep 60", limit_s=1.0))
+    with pytest.raises(TimedOut, match=r"0\.5 s"):
+        await answered(invoker, call("exec sleep 60", limit_s=0.5))
 
 
 async def test_a_script_that_uses_too_much_memory_is_answered_with_one_line(invoker: Invoker) -> None:
@@ -143,10 +144,13 @@ async def test_output_over_a_limit_is_told_never_cut(invoker: Invoker) -> None:
     assert (status, b"OUTPUT_LIMIT" in body) == (500, True)
 
 
-async def test_more_output_files_than_are_kept_are_told(invoker: Invoker) -> None:
-    script = 'cd "$TMP_OUTPUT_DIR"; seq 10001 | while read n; do : > $n; done'
+async def test_more_output_files_than_are_kept_are_told(
+    invoker: Invoker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "FILES_LIMIT", 100)
+    script = 'cd "$TMP_OUTPUT_DIR"; seq 101 | while read n; do : > $n; done'
     status, body, _ = await answered(invoker, call(script))
-    assert (status, body) == (500, b"the script left more than 10000 output files, which is the limit\n")
+    assert (status, body) == (500, b"the script left more than 100 output files, which is the limit\n")
 
 
 async def test_stderr_goes_to_the_services_log_and_leaves_with_it(invoker: Invoker) -> None:
@@ -199,7 +203,7 @@ async def test_a_call_that_gets_no_place_in_its_time_was_not_executed(
     implementation: str, tmp_path: Path
 ) -> None:
     async with opened(implementation, tmp_path, live=1) as invoker:
-        long = asyncio.create_task(answered(invoker, call("sleep 1.5")))
+        long = asyncio.create_task(answered(invoker, call("sleep 0.8")))
         await until(lambda: _active(invoker, 1))
         with pytest.raises(Unavailable, match="nothing was executed"):
             await answered(invoker, call("echo executed >&2", limit_s=0.2))

@@ -86,7 +86,7 @@ async def _executor(name: str) -> AsyncIterator[Executor]:
             async with open_engine(log_limit=LOG_LIMIT) as docker:
                 yield docker
         case _:
-            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=1.0)
+            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=0.4)
             yield process
             await process.close()
 
@@ -277,7 +277,7 @@ async def test_too_much_output_is_an_end_of_its_own(place: Place, launcher: Laun
 async def test_past_its_limit_an_attempt_ends_with_that_reason_and_its_log(
     place: Place, launcher: Launcher
 ) -> None:
-    ending = await ended(launcher, order("echo begun; exec sleep 60", limit_s=1.0))
+    ending = await ended(launcher, order("echo begun; exec sleep 60", limit_s=0.5))
     assert ending.reason is EndReason.TIME_LIMIT
     assert await place.log(ending) == "begun\n"
 
