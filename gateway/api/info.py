@@ -25,9 +25,9 @@ async def info(ask: Ask) -> Response:
     return json_answer(
         {
             "version": OSCAR_VERSION,
-            "git_commit": "",
+            "git_commit": f"oscar-gateway-{gateway.__version__}",
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-            "kubernetes_version": "",
+            "kubernetes_version": "none",
             "serverless_backend": {"name": _backend(ask), "version": gateway.__version__},
             "gateway_version": gateway.__version__,
         }
