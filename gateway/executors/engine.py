@@ -167,8 +167,6 @@ async def _asking(limit_s: float | None) -> AsyncIterator[None]:
     except DockerError as error:
         raise _problem(error) from error
     except (aiohttp.ClientError, OSError) as error:
-        if limit_s is None and isinstance(error, TimeoutError):
-            raise
         raise Unavailable(AWAY, retry_after_s=5) from error
 
 

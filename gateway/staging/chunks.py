@@ -2,6 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +34,7 @@ async def write_file(path: Path, chunks: AsyncIterator[bytes]) -> None:
     """All of the chunks, in place of what was there. Raises StorageFull, Unavailable, and what the chunks
     raise."""
     with disk_problems("writing a file"):
-        file = await to_thread(path.open, "wb")
+        file = await to_thread(path.open, "wb", 0)
     with file:
         waiting = bytearray()
         async for chunk in chunks:
@@ -43,8 +44,13 @@ async def write_file(path: Path, chunks: AsyncIterator[bytes]) -> None:
         await _write(file, waiting)
 
 
-async def _write(file: BinaryIO, waiting: bytearray) -> None:
+async def _write(file: FileIO, waiting: bytearray) -> None:
     with disk_problems("writing a file"):
-        await to_thread(file.write, bytes(waiting))
-        await to_thread(file.flush)
+        await to_thread(_write_all, file, bytes(waiting))
     waiting.clear()
+
+
+def _write_all(file: FileIO, content: bytes) -> None:
+    """Not through a buffer, whose rest would fail a second time when the file is closed."""
+    while content:
+        content = content[file.write(content) :]

@@ -15,6 +15,9 @@ CONFIG_FIELDS = {"name", "image", "cpu", "memory", "input", "output", "log_level
 
 FORCE_LIMIT_S = 300
 
+GONE = ".gone"
+"""Ends the name of a folder that is being removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -69,13 +72,25 @@ def lay_out(root: Path, service: Service) -> Workspace:
 
 def remove(root: Path) -> None:
     """The folder with all that is in it, whatever a script left there. Fine if there is none. Blocking.
-    Raises OSError."""
-    if not root.exists():
+    Raises OSError.
+
+    It goes by one rename, so that a kill half-way leaves no part of a workspace that looks like one: what is
+    left is named with `GONE`, and goes when it is removed again.
+    """
+    gone = root.with_name(root.name.removesuffix(GONE) + GONE)
+    _delete(gone)
+    if root != gone and root.exists():
+        root.rename(gone)
+        _delete(gone)
+
+
+def _delete(folder: Path) -> None:
+    if not folder.exists():
         return
     try:
-        shutil.rmtree(root)
+        shutil.rmtree(folder)
     except (OSError, RecursionError):
-        _force(root)
+        _force(folder)
 
 
 def _force(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.domain.definition import Service
 from gateway.domain.environment import Environment
-from gateway.staging.workspace import lay_out, remove
+from gateway.staging.workspace import GONE, lay_out, remove
 
 SERVICE = Service(
     name="shout",
@@ -54,3 +54,13 @@ def test_it_can_be_removed_whatever_a_script_left_there(tmp_path: Path) -> None:
     remove(workspace.root)
     assert not workspace.root.exists()
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+def test_a_removal_cut_short_leaves_nothing_that_looks_like_a_workspace(tmp_path: Path) -> None:
+    half = tmp_path / f"run{GONE}"
+    lay_out(tmp_path / "run", SERVICE).root.rename(half)
+    again = lay_out(tmp_path / "run", SERVICE)
+    assert not half.exists()
+    again.root.rename(half)
+    remove(half)
+    assert list(tmp_path.iterdir()) == []
