@@ -19,7 +19,7 @@ from gateway.executors.ordering import order_run
 from gateway.executors.protocol import Executor
 from gateway.staging.chunks import read_file
 from gateway.staging.disk import disk_problems
-from gateway.staging.workspace import Workspace, lay_out, remove
+from gateway.staging.workspace import GONE, Workspace, lay_out, remove
 
 log = structlog.get_logger(__name__)
 
@@ -122,13 +122,14 @@ class LocalLauncher:
 
     async def resume(self) -> None:
         """Take up what an earlier life left: endings not forgotten, attempts that run or ran. What was only
-        being prepared goes; whoever claimed it launches it again."""
+        being prepared, or half removed, goes; whoever claimed it launches it again."""
         for folder in await asyncio.to_thread(lambda: list(self._folder.iterdir())):
             attempt = AttemptId(folder.name)
-            ending = await asyncio.to_thread(_kept_ending, folder)
+            gone = folder.name.endswith(GONE)
+            ending = None if gone else await asyncio.to_thread(_kept_ending, folder)
             if ending is not None:
                 self._ended[attempt] = ending
-            elif await self._begun(attempt, folder):
+            elif not gone and await self._begun(attempt, folder):
                 self._watch(attempt)
             else:
                 with disk_problems("removing a workspace"):

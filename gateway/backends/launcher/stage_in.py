@@ -46,7 +46,11 @@ async def _stage_object(store: Store, order: Order, stored: StoredObject, worksp
 
 
 def _payload(store: Store, own_bucket: str, payload: Payload) -> AsyncIterator[bytes]:
-    return _once(payload.inline or b"") if payload.key is None else store.read(own_bucket, payload.key)
+    if payload.key is not None:
+        return store.read(own_bucket, payload.key)
+    if payload.inline is None:
+        raise Invalid("the order came without its payload")
+    return _once(payload.inline)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
