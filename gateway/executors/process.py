@@ -240,6 +240,8 @@ def _alive(workspace: Path) -> bool:
 
 def _ended(workspace: Path) -> Ended:
     found = read_exit(str(workspace))
+    if found is None and not workspace.exists():
+        return Ended(EndReason.INTERRUPTED, detail="nothing of it is left")
     if found is None:
         killed = kill_leftovers(str(Workspace(workspace).input_dir))
         log.warning("run.interrupted", workspace=workspace.name, killed=killed)
