@@ -19,7 +19,7 @@ from gateway.executors.process import ProcessExecutor
 from gateway.executors.protocol import Ended, Executor, Run
 from gateway.staging.environment import Occasion, script_environment
 from gateway.staging.outputs import find_outputs
-from gateway.staging.workspace import Workspace, lay_out
+from gateway.staging.workspace import Workspace, lay_out, remove
 from tests.contracts.container_engine import IMAGE, open_engine
 from tests.polling import until
 
@@ -296,6 +296,22 @@ async def test_a_log_that_cannot_be_written_is_told_and_the_script_ends(
     ended = await process.wait(run.id, run.workspace)
     assert (ended.reason, ended.exit_code) == (EndReason.STAGING, 0)
     assert "No space left on device" in ended.detail
+
+
+async def test_a_script_whose_workspace_was_removed_does_not_go_on_for_nobody(
+    process: ProcessExecutor, tmp_path: Path
+) -> None:
+    run = prepared(process, tmp_path / "w", "sleep 60")
+    await process.start(run)
+
+    async def runs() -> bool:
+        return len(of_run(run.workspace)) > 0
+
+    await until(runs)
+    remove(run.workspace)
+    async with asyncio.timeout(10):
+        assert (await process.wait(run.id, run.workspace)).reason is EndReason.INTERRUPTED
+    assert of_run(run.workspace) == []
 
 
 async def test_secrets_do_not_stay_on_the_disk(process: ProcessExecutor, tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ class Following:
             signal_all(self._script.pid, signal.SIGKILL)
         elif now - self._began >= self._order.limit_s:
             self._end("time-limit")
-        elif self.interrupted:
+        elif self.interrupted or not os.access(self._workspace, os.F_OK):
+            # Without its workspace nobody will ever ask how it ended.
             self._end("interrupted")
         elif stop := read_stop(self._workspace):
             self._end(stop)
