@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gateway.backends.connect import Backends
 from gateway.backends.objects.protocol import OWN_BUCKET
-from gateway.domain.job import FINAL_STATES, JobId, JobState, Kept
+from gateway.domain.job import FINAL_STATES, AttemptId, JobId, JobState, attempt_id, log_key, result_key
 
 BATCH = 500
 
@@ -16,8 +16,9 @@ async def discard_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:
     Rows first: an interruption leaves objects nobody refers to, never a job whose result is gone.
     """
     removed = await backends.ledger.remove(jobs)
-    await discard_kept(backends, [job.kept for job in removed])
     for job in removed:
+        for number in range(1, job.attempts + 1):
+            await discard_attempt(backends, attempt_id(job.id, number))
         if job.payload is not None and job.payload.key is not None:
             await backends.objects.remove(OWN_BUCKET, job.payload.key)
     return len(removed)
@@ -32,9 +33,7 @@ async def discard_service_jobs(
             return
 
 
-async def discard_kept(backends: Backends, kept: Iterable[Kept]) -> None:
-    """Log and result of attempts, from the gateway's own bucket."""
-    for one in kept:
-        for key in (one.result_key, one.log_key):
-            if key is not None:
-                await backends.objects.remove(OWN_BUCKET, key)
+async def discard_attempt(backends: Backends, attempt: AttemptId) -> None:
+    """Its log and result, from the gateway's own bucket."""
+    for key in (result_key(attempt), log_key(attempt)):
+        await backends.objects.remove(OWN_BUCKET, key)

@@ -3,7 +3,7 @@
 import structlog
 
 from gateway.actions.announce_jobs import announce_jobs
-from gateway.actions.discard_jobs import discard_jobs, discard_kept
+from gateway.actions.discard_jobs import discard_attempt, discard_jobs
 from gateway.actions.find_service import current_service
 from gateway.backends.connect import Backends
 from gateway.domain.job import Ending, job_of
@@ -21,7 +21,7 @@ async def settle_attempt(backends: Backends, ending: Ending) -> None:
     try:
         job = await backends.ledger.job(job_id)
     except NotFound:
-        await discard_kept(backends, [ending.kept])
+        await discard_attempt(backends, ending.attempt)
         await backends.launcher.forget(ending.attempt)
         return
     now = backends.now()

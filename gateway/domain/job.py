@@ -204,6 +204,16 @@ def attempt_id(job: JobId, number: int) -> AttemptId:
     return AttemptId(f"{job}-{number}")
 
 
+def result_key(attempt: AttemptId) -> str:
+    """Where an attempt's result is kept in the gateway's own bucket."""
+    return f"results/{attempt}"
+
+
+def log_key(attempt: AttemptId) -> str:
+    """Where an attempt's log is kept in the gateway's own bucket."""
+    return f"logs/{attempt}"
+
+
 def job_of(attempt: AttemptId) -> tuple[JobId, int]:
     """Job and number of an attempt's id. Raises ValueError for anything else."""
     job, _, number = attempt.rpartition("-")

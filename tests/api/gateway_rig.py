@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from gateway.actions.accept_events import accept_objects
 from gateway.api.app import build_app
 from gateway.backends.connect import Backends, open_backends
+from gateway.backends.objects.protocol import Listener
 from gateway.credentials import with_credentials
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
@@ -43,6 +44,15 @@ class Gateway:
     http: httpx.AsyncClient
     bare: httpx.AsyncClient
     store: httpx.AsyncClient
+    listen: Callable[[Listener], None]
+
+    def silence(self) -> None:
+        """No notice of the store arrives any more."""
+
+        async def lost(_stored: StoredObject, _notice: bytes) -> None:
+            return
+
+        self.listen(lost)
 
     async def deploy(self, name: str, script: str = "cat $INPUT_FILE_PATH", **more: Any) -> str:
         """A service; its token."""
@@ -91,7 +101,7 @@ async def open_gateway(data_dir: Path, *, working: bool = True, **settings: Any)
         loops = tasks.create_task(work(backends)) if working else None
         auth = (read.oscar_username, read.oscar_password)
         async with client(app, auth=auth) as http, client(app) as bare, client(face.app) as store:
-            yield Gateway(backends, app, http, bare, store)
+            yield Gateway(backends, app, http, bare, store, face.listen)
         if loops is not None:
             loops.cancel()
 

@@ -17,7 +17,7 @@ import structlog
 from gateway.backends.launcher.record import Record
 from gateway.backends.launcher.store import Store
 from gateway.domain.event import StoredObject
-from gateway.domain.job import Delivered, Ending, EndReason, Kept, job_of
+from gateway.domain.job import Delivered, Ending, EndReason, Kept, job_of, log_key, result_key
 from gateway.domain.mark import mark
 from gateway.domain.matching import destinations
 from gateway.domain.problems import NotFound, Problem, TooLarge, Unavailable
@@ -102,14 +102,14 @@ class _Staging:
     async def keep_result(self, outputs: Outputs, kept: Kept) -> Kept:
         with disk_problems("packing the result"):
             answer = await asyncio.to_thread(find_answer, self.workspace, outputs)
-        key = f"results/{self.record.attempt}"
+        key = result_key(self.record.attempt)
         await self._put(self.own_bucket, key, lambda: read_file(answer.path))
         return replace(kept, result_key=key, result_kind=answer.kind, result_name=answer.name)
 
     async def keep_log(self, outputs: Outputs, kept: Kept) -> Kept:
         if not self.workspace.log.exists():
             return kept
-        key = f"logs/{self.record.attempt}"
+        key = log_key(self.record.attempt)
         notes = self._notes(outputs)
         await self._put(self.own_bucket, key, lambda: _with_notes(read_file(self.workspace.log), notes))
         return replace(kept, log_key=key)
