@@ -13,7 +13,7 @@ run: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway
 
 test: .venv/dev $(PHOTO)
-	@.venv/bin/pytest -q -n auto --dist loadfile -m "not kill"
+	@.venv/bin/pytest -q -n auto --dist worksteal -m "not kill"
 
 # The same gateway, killed again and again.
 chaos: .venv/dev

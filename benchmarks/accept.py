@@ -26,7 +26,8 @@ async def measure() -> None:
         for _ in range(RUNS):
             accepted.append(await _accepts(connections))
             inserted.append(await asyncio.to_thread(_inserts))
-        await connections[0].request("DELETE", "/system/services/bench")  # with its attempt, which would go on
+        # With its attempt, which would go on.
+        await connections[0].request("DELETE", "/system/services/bench")
         for connection in connections:
             connection.writer.close()
     show("durable accept, 1 KiB, 16 clients", "jobs/s", {"POST /job": accepted, "INSERT + COMMIT": inserted})

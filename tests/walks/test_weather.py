@@ -14,7 +14,7 @@ from tests.gateway_process import GatewayProcess, wait_for
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[GatewayProcess]:
     """A gateway of the test's own, to be killed."""
-    with GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "2"}) as started:
+    with GatewayProcess(tmp_path / "data") as started:
         yield started
 
 
@@ -89,9 +89,9 @@ def test_an_upload_whose_event_was_cut_off_is_found_at_the_next_start(own: Gatew
     assert (answer["state"], answer["cause"]) == ("succeeded", "backfill")
 
 
-def test_a_client_that_hangs_up_ends_the_script(own: GatewayProcess, tmp_path: Path) -> None:
-    deploy(own, "hang-up", f"echo $$ > {tmp_path}/pid; sleep 60")
-    with own.http() as http:
+def test_a_client_that_hangs_up_ends_the_script(gateway: GatewayProcess, tmp_path: Path) -> None:
+    deploy(gateway, "hang-up", f"echo $$ > {tmp_path}/pid; sleep 60")
+    with gateway.http() as http:
         http.timeout = httpx.Timeout(1.0)
         with pytest.raises(httpx.ReadTimeout):
             http.post("/run/hang-up")
@@ -99,28 +99,34 @@ def test_a_client_that_hangs_up_ends_the_script(own: GatewayProcess, tmp_path: P
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), within_s=15)
 
 
-def test_cancelling_works_while_waiting_and_while_running(own: GatewayProcess) -> None:
-    deploy(own, "slow", "sleep 60")
-    jobs = [submit(own, "slow") for _ in range(3)]
-    with own.http() as http:
-        wait_for(lambda: len(http.get("/v1/jobs", params={"state": "running"}).json()["jobs"]) == 2)
-        waiting = wait_for(lambda: http.get("/v1/jobs", params={"state": "waiting"}).json()["jobs"])
+def test_cancelling_works_while_waiting_and_while_running(gateway: GatewayProcess) -> None:
+    deploy(gateway, "slow", "sleep 60")
+    jobs = [submit(gateway, "slow") for _ in range(6)]
+    with gateway.http() as http:
+        wait_for(
+            lambda: (
+                len(http.get("/v1/jobs", params={"state": "running", "service": "slow"}).json()["jobs"]) == 4
+            )
+        )
+        waiting = wait_for(
+            lambda: http.get("/v1/jobs", params={"state": "waiting", "service": "slow"}).json()["jobs"]
+        )
         assert "JOBS_LIVE_LIMIT" in waiting[0]["reason"]
         for job in jobs:
             assert http.delete(f"/v1/jobs/{job}").status_code == 200
-    assert {ended(own, job)["state"] for job in jobs} == {"cancelled"}
+    assert {ended(gateway, job)["state"] for job in jobs} == {"cancelled"}
 
 
-def test_a_failing_script_is_retried_as_its_service_says_and_then_fails(own: GatewayProcess) -> None:
+def test_a_failing_script_is_retried_as_its_service_says_and_then_fails(gateway: GatewayProcess) -> None:
     policy = {"oscar-gateway/tries": "3", "oscar-gateway/retry-seconds": "0"}
-    deploy(own, "fails", "echo trying; exit 23", annotations=policy)
-    answer = ended(own, submit(own, "fails"))
+    deploy(gateway, "fails", "echo trying; exit 23", annotations=policy)
+    answer = ended(gateway, submit(gateway, "fails"))
     assert (answer["state"], answer["exit_code"], len(answer["attempts"])) == ("failed", 23, 3)  # type: ignore[arg-type]
 
 
-def test_a_job_past_its_limit_fails_with_that_reason(own: GatewayProcess) -> None:
-    deploy(own, "endless", "sleep 60", annotations={"oscar-gateway/job-seconds": "1"})
-    answer = ended(own, submit(own, "endless"))
+def test_a_job_past_its_limit_fails_with_that_reason(gateway: GatewayProcess) -> None:
+    deploy(gateway, "endless", "sleep 60", annotations={"oscar-gateway/job-seconds": "1"})
+    answer = ended(gateway, submit(gateway, "endless"))
     assert answer["state"] == "failed"
     assert "time limit" in str(answer["reason"])
 
@@ -142,19 +148,19 @@ def test_a_stop_while_a_call_runs_lets_it_finish(tmp_path: Path) -> None:
     assert answers == ["finished\n"]
 
 
-def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(own: GatewayProcess) -> None:
-    deploy(own, "gone", "sleep 60")
-    job = submit(own, "gone")
-    with own.http() as http:
+def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(gateway: GatewayProcess) -> None:
+    deploy(gateway, "gone", "sleep 60")
+    job = submit(gateway, "gone")
+    with gateway.http() as http:
         assert http.delete("/system/services/gone").status_code == 204
         wait_for(lambda: http.get(f"/v1/jobs/{job}").status_code == 404)
-    deploy(own, "gone", "echo back")
-    assert ended(own, submit(own, "gone"))["state"] == "succeeded"
+    deploy(gateway, "gone", "echo back")
+    assert ended(gateway, submit(gateway, "gone"))["state"] == "succeeded"
 
 
-def test_an_idempotency_key_gives_one_job(own: GatewayProcess) -> None:
-    deploy(own, "once", "cat $INPUT_FILE_PATH")
-    with own.http() as http:
+def test_an_idempotency_key_gives_one_job(gateway: GatewayProcess) -> None:
+    deploy(gateway, "once", "cat $INPUT_FILE_PATH")
+    with gateway.http() as http:
         headers = {"Idempotency-Key": '"a-key"'}
         answers = [http.post("/job/once", content=b"same", headers=headers) for _ in range(3)]
         assert len({answer.headers["X-OSCAR-Job-ID"] for answer in answers}) == 1
