@@ -4,7 +4,7 @@ PHOTO := examples/grayscale/photo.jpg
 # Example services run as processes here: their python3 is the one that has their tools.
 PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 
-.PHONY: demo run test chaos check bench lock clean
+.PHONY: demo run test test-services chaos check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
@@ -14,6 +14,10 @@ run: .venv/product .venv-examples/complete $(PHOTO)
 
 test: .venv/dev $(PHOTO)
 	@.venv/bin/pytest -q -n auto --dist worksteal -m "not kill"
+
+# What takes a real server beside the gateway: a container engine of its own is started and ended. As root.
+test-services: .venv/dev
+	@scripts/with-engine .venv/bin/pytest -q -m services
 
 # The same gateway, killed again and again.
 chaos: .venv/dev
