@@ -29,8 +29,9 @@ from gateway.backends.connect import Backends, StoreFace, bind, open_backends, u
 from gateway.credentials import with_credentials
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
+from gateway.domain.problems import Problem
 from gateway.logs import set_up_logs
-from gateway.private_file import replace_file
+from gateway.private_file import make_folder, replace_file
 from gateway.settings import Settings, SettingsError, read_settings
 from workers.loops import work
 
@@ -45,12 +46,15 @@ def main() -> int:
     try:
         settings = read_settings(os.environ)
         set_up_logs(log_format=settings.log_format, log_level=settings.log_level)
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _only_one(settings.data_dir):
             uvloop.run(_serve(with_credentials(settings)))
     except SettingsError as error:
         print(f"oscar-gateway: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except Problem as problem:
+        named = f"{problem.field}: " if problem.field else ""
+        print(f"oscar-gateway: {named}{problem.detail}", file=sys.stderr)  # noqa: T201
+        return 1
     except BaseExceptionGroup:
         log.exception("gateway.broke")
         return 1
@@ -59,8 +63,13 @@ def main() -> int:
 
 @contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
-    """One process a data folder: two would launch each other's jobs."""
-    with (data_dir / "lock").open("w") as file:
+    """One process a data folder: two would launch each other's jobs. Makes the folder."""
+    try:
+        make_folder(data_dir)
+        file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {data_dir} cannot be written to: {error.strerror}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
