@@ -94,6 +94,18 @@ class Settings(BaseModel):
     def ledger_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'ledger.db'}"
 
+    @property
+    def embedded(self) -> tuple[str, ...]:
+        """The settings whose part lives in one process: as long as there is any, that process does the work
+        too, since no other could."""
+        parts = {
+            "DATABASE_URL": self.ledger_url.startswith("sqlite"),
+            "REGISTRY_URL": self.registry_url.startswith("file:"),
+            "QUEUE_URL": self.queue_url.startswith("memory:"),
+            "OBJECTS_URL": self.objects_url.startswith("file:"),
+        }
+        return tuple(name for name, embedded in parts.items() if embedded)
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the text names it by its environment name, never its value."""

@@ -14,11 +14,11 @@ from tests.gateway_process import GatewayProcess
 ROOT = Path(__file__).parents[1]
 
 
-def start(data_dir: Path, **settings: str) -> tuple[int, str]:
-    """Exit status and what it said, of a gateway that does not get to serve."""
+def start(data_dir: Path, *, module: str = "gateway", **settings: str) -> tuple[int, str]:
+    """Exit status and what it said, of a process that does not get to serve."""
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir), "HTTP_PORT": "0", "S3_PORT": "0"}
     ended = subprocess.run(
-        [sys.executable, "-m", "gateway"],
+        [sys.executable, "-m", module],
         env=environment | settings,
         capture_output=True,
         check=False,
@@ -47,6 +47,14 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, setting: str, va
     assert "Traceback" not in said
 
 
+def test_a_worker_names_every_part_it_cannot_share_with_a_gateway(tmp_path: Path) -> None:
+    assert start(tmp_path, module="workers", QUEUE_URL="amqp://localhost") == (
+        2,
+        "oscar-gateway worker: DATABASE_URL, REGISTRY_URL, OBJECTS_URL: a worker of its own needs one that "
+        "processes can share\n",
+    )
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -66,7 +74,7 @@ def test_a_second_gateway_on_the_same_data_is_refused_and_the_first_goes_on(tmp_
     with GatewayProcess(tmp_path) as first:
         status, said = start(tmp_path)
         assert status == 2
-        assert "another gateway" in said
+        assert "another gateway or worker uses" in said
         with first.http() as http:
             assert http.get("/health").text == "Ok"
 

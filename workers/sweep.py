@@ -1,20 +1,21 @@
-"""Sweep: what is due, what was not announced, what was kept long enough."""
+"""Sweep: what is due, what was not announced, what a lost worker left, what was kept long enough."""
 
 import asyncio
 from functools import partial
 
+from gateway.actions.recover_attempts import tend_attempts
 from gateway.actions.sweep_jobs import announce_due, expire_jobs
 from gateway.backends.connect import Backends
 from workers.periodic import repeat
 
 ANNOUNCE_EVERY_S = 0.5
+TEND_EVERY_S = 5.0
 EXPIRE_EVERY_S = 300.0
 
 
 async def sweep(backends: Backends) -> None:
     """For ever."""
+    steps = ((announce_due, ANNOUNCE_EVERY_S), (tend_attempts, TEND_EVERY_S), (expire_jobs, EXPIRE_EVERY_S))
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            repeat(partial(announce_due, backends), every_s=ANNOUNCE_EVERY_S, name="announce_due")
-        )
-        tasks.create_task(repeat(partial(expire_jobs, backends), every_s=EXPIRE_EVERY_S, name="expire_jobs"))
+        for step, every_s in steps:
+            tasks.create_task(repeat(partial(step, backends), every_s=every_s, name=step.__name__))

@@ -1,5 +1,7 @@
-"""Recover attempts of an earlier life of the worker: launch what was claimed only, settle what left nothing
-behind."""
+"""Recover attempts whose worker is not there any more: launch what was claimed only, settle what left nothing
+behind, stop what was cancelled."""
+
+from datetime import timedelta
 
 import structlog
 
@@ -11,31 +13,55 @@ from gateway.domain.job import AttemptId, Ending, EndReason, Job, JobState
 
 log = structlog.get_logger(__name__)
 
+LAUNCH_WITHIN_S = 30.0
+"""A claim that was not launched by then belongs to a worker that is gone, or stuck: launching it a second
+time is harmless."""
+
 
 async def recover_attempts(backends: Backends) -> None:
     """Before dispatching begins. Attempts the launcher knows go on by themselves: their endings come as any
     other."""
-    known = await backends.launcher.known()
-    for job in await backends.ledger.live():
-        if job.state is JobState.STARTING or job.attempt_id not in known:
-            await _recover(backends, job)
-        elif job.cancel_requested:
-            await backends.launcher.stop(job.attempt_id)
-    await _forget_strangers(backends, known)
-
-
-async def _recover(backends: Backends, job: Job) -> None:
-    deployed = current_service(backends, job)
-    if job.state is JobState.STARTING and deployed is not None and not job.cancel_requested:
-        log.info("attempt.relaunched", attempt=job.attempt_id)
-        await launch_claimed(backends, await backends.ledger.job(job.id), deployed)
-    else:
-        lost = Ending(job.attempt_id, EndReason.INTERRUPTED, detail="nothing of it was left")
-        await settle_attempt(backends, lost)
-
-
-async def _forget_strangers(backends: Backends, known: frozenset[AttemptId]) -> None:
-    """Leftovers of attempts that were settled, but not forgotten, before the end came."""
+    known = await _recover_live(backends, unlaunched_s=0.0)
     live = {job.attempt_id for job in await backends.ledger.live()}
-    for attempt in known - live:
-        await backends.launcher.forget(attempt)
+    for stranger in known - live:
+        # Settled, but not forgotten, before the end came.
+        await backends.launcher.forget(stranger)
+
+
+async def tend_attempts(backends: Backends) -> None:
+    """The same while others work: what another worker has just claimed is left to it."""
+    await _recover_live(backends, unlaunched_s=LAUNCH_WITHIN_S)
+
+
+async def _recover_live(backends: Backends, *, unlaunched_s: float) -> frozenset[AttemptId]:
+    """Answers the attempts the launcher knows. They are asked for after the ledger, so that one launched in
+    between is not taken for lost."""
+    live = await backends.ledger.live()
+    known = await backends.launcher.known()
+    for job in live:
+        if job.cancel_requested and job.attempt_id in known:
+            await backends.launcher.stop(job.attempt_id)
+        elif job.state is JobState.STARTING:
+            if await _claimed_for(backends, job) >= timedelta(seconds=unlaunched_s):
+                await _relaunch(backends, job)
+        elif job.attempt_id not in known:
+            await settle_attempt(backends, _lost(job))
+    return known
+
+
+async def _claimed_for(backends: Backends, job: Job) -> timedelta:
+    attempts = await backends.ledger.attempts(job.id)
+    return backends.now() - attempts[-1].claimed_at if attempts else timedelta()
+
+
+async def _relaunch(backends: Backends, job: Job) -> None:
+    deployed = current_service(backends, job)
+    if deployed is None or job.cancel_requested:
+        await settle_attempt(backends, _lost(job))
+        return
+    log.info("attempt.relaunched", attempt=job.attempt_id)
+    await launch_claimed(backends, await backends.ledger.job(job.id), deployed)
+
+
+def _lost(job: Job) -> Ending:
+    return Ending(job.attempt_id, EndReason.INTERRUPTED, detail="nothing of it was left")

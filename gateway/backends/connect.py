@@ -187,7 +187,9 @@ def bind(host: str, port: int, *, name: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise SettingsError(f"{name}: cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}") from error
+        raise SettingsError(
+            f"{name}: cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"
+        ) from error
 
 
 def url_of(listening: socket.socket) -> str:

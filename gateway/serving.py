@@ -1,0 +1,107 @@
+"""Serving: what every process of ours is, from its settings to its exit status: an ASGI app on a socket,
+signals, one process a data folder."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from gateway.credentials import with_credentials
+from gateway.domain.problems import Problem
+from gateway.logs import set_up_logs
+from gateway.private_file import make_folder
+from gateway.settings import Settings, SettingsError, read_settings
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE_S = 75
+"""Longer than the idle time of proxies in front, so that they close first."""
+
+
+def run_process(name: str, main: Callable[[Settings], Coroutine[None, None, None]]) -> int:
+    """Settings from the environment, logs, the data folder's lock, then `main` to its end.
+
+    0 after an orderly stop, 1 if it broke, 2 for settings that cannot be used; then one line says which.
+    """
+    try:
+        settings = read_settings(os.environ)
+        set_up_logs(log_format=settings.log_format, log_level=settings.log_level)
+        with _only_one(settings.data_dir):
+            uvloop.run(main(with_credentials(settings)))
+    except SettingsError as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except Problem as problem:
+        named = f"{problem.field}: " if problem.field else ""
+        print(f"{name}: {named}{problem.detail}", file=sys.stderr)  # noqa: T201
+        return 1
+    except BaseExceptionGroup:
+        log.exception("process.broke", process=name)
+        return 1
+    return 0
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """One process a data folder: two would launch each other's jobs. Makes the folder. Raises
+    SettingsError."""
+    try:
+        make_folder(data_dir)
+        file = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {data_dir} cannot be written to: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"DATA_DIR: another gateway or worker uses {data_dir}") from None
+        yield
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT from now on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with the signals left to us: it would raise them again after serving."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listening: socket.socket, settings: Settings) -> AsyncIterator[None]:
+    """Serves while the context is open; leaving takes no new connection and lets open calls finish within
+    the grace."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.stop_grace_s)),
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listening]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
