@@ -32,6 +32,13 @@ class Settings(BaseModel):
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
 
+    kubeconfig: str = Field(
+        "", description="Kubernetes client configuration; default: the pod's own, else `~/.kube/config`"
+    )
+    kubernetes_namespace: str = Field(
+        "oscar-svc", min_length=1, description="Where services, their jobs and their secrets live"
+    )
+
     s3_host: str = Field("127.0.0.1", description="Address the embedded S3 listens on")
     s3_port: int = Field(9000, ge=0, le=65535, description="Port of the embedded S3; 0 picks a free one")
     s3_public_url: str = Field("", description="How clients reach the store; default: address and port")
