@@ -40,6 +40,7 @@ STATUSES: dict[type[Problem], int] = {
     problems.TooLarge: 413,
     problems.KeyReused: 422,
     problems.Problem: 500,
+    problems.Unanswered: 502,
     problems.Unavailable: 503,
     problems.TimedOut: 504,
     problems.StorageFull: 507,

@@ -9,6 +9,7 @@ Problem
 ├── KeyReused        an idempotency key came again with another request
 ├── TooLarge         over a limit; names the limit
 ├── TimedOut         a time limit of ours passed
+├── Unanswered       a backend took a call and its answer did not come, or not whole
 ├── Unavailable      a part is away; asking again later helps
 └── StorageFull      no space left to keep what was sent
 """
@@ -72,6 +73,13 @@ class TooLarge(Problem):
 class TimedOut(Problem):
     kind = "timed-out"
     title = "A time limit passed"
+
+
+class Unanswered(Problem):
+    """Not to be repeated by us: it may have been executed."""
+
+    kind = "unanswered"
+    title = "It was begun, but its answer did not come"
 
 
 class Unavailable(Problem):

@@ -1,0 +1,86 @@
+"""An exchange: one request and its answer on a connection of the pool. What was written is never written
+again elsewhere."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway.backends.invoker.upstream.answer import Answer
+from gateway.backends.invoker.upstream.connection import Connection
+from gateway.backends.invoker.upstream.headers import declared_length, head_bytes
+from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
+from gateway.backends.invoker.upstream.pool import Pool
+from gateway.domain.body import Body
+from gateway.domain.problems import Invalid
+
+
+class Exchange:
+    """A context manager by hand: there is one a call, and a generator's costs as much as the rest of it."""
+
+    def __init__(self, pool: Pool, origin: Origin, head: RequestHead, body: Body) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._head = head
+        self._body = body
+        self._connection: Connection
+        self._answer: Answer
+        self._sending: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Response:
+        """Once the answer's head is there, which may be before the body is sent."""
+        body, head = self._body, self._head
+        length = len(body) if isinstance(body, bytes) else declared_length(head.headers)
+        written = head_bytes(self._origin, head, length=length)
+        self._connection = connection = await self._pool.borrow(self._origin)
+        self._answer = answer = connection.ask(written, to_head=head.method == b"HEAD")
+        if not isinstance(body, bytes):
+            self._sending = asyncio.get_running_loop().create_task(self._send(body, length))
+            self._sending.add_done_callback(self._sent)
+        elif body:
+            connection.write(body)
+        try:
+            return await answer.response()
+        except BaseException:
+            await self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        """An answer that was not read to its end costs its connection, and tells the backend so."""
+        await self._leave()
+
+    async def _leave(self) -> None:
+        whole = self._answer.complete and self._answer.reusable
+        sending = self._sending
+        if sending is not None:
+            whole = whole and sending.done()
+            sending.cancel()
+        self._pool.give_back(self._connection, reusable=whole)
+        if sending is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([sending])
+
+    async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
+        """The body as fast as the backend takes it. Raises what the body raises, Invalid if it is not as
+        long as it was declared."""
+        connection, sent = self._connection, 0
+        async for piece in body:
+            if connection.closed:
+                return
+            if not piece:
+                continue
+            sent += len(piece)
+            if length is None:
+                connection.write_chunk(piece)
+            elif sent <= length:
+                connection.write(piece)
+            await connection.drain()
+        if length is None:
+            connection.write(b"0\r\n\r\n")
+        elif sent != length:
+            raise Invalid(f"the body is {sent} bytes, declared were {length}", field="Content-Length")
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        """Of half a request no answer is of use."""
+        if not sending.cancelled() and isinstance(failure := sending.exception(), Exception):
+            self._answer.fail(failure)
+            self._connection.abort()

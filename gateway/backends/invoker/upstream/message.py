@@ -1,0 +1,32 @@
+"""Messages: what is asked of whom, and what is answered. Header names are lower case."""
+
+from typing import NamedTuple
+
+from gateway.domain.body import Body
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Origin(NamedTuple):
+    """Who is asked. The `Host` header is this unless the request brings its own."""
+
+    host: str
+    port: int
+
+
+class RequestHead(NamedTuple):
+    """`target` is path and query as they stand on the wire. Headers of the connection they came by may be
+    among them: they are not passed on."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+
+
+class Response(NamedTuple):
+    """Headers without those of the connection. `body` is bytes if all of it came with the head; a stream that
+    ends without an exception was whole."""
+
+    status: int
+    headers: Headers
+    body: Body

@@ -1,0 +1,48 @@
+"""The upstream: exchanges with any origin over one pool of connections."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from gateway.backends.invoker.upstream.exchange import Exchange
+from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
+from gateway.backends.invoker.upstream.pool import Pool
+from gateway.domain.body import Body
+
+
+@asynccontextmanager
+async def open_upstream(
+    *, connect_timeout_s: float, idle_timeout_s: float, per_origin_limit: int
+) -> AsyncIterator["Upstream"]:
+    """The connect timeout bounds the wait for a place among an origin's connections, and again that for the
+    connection. One that nobody used for the idle timeout is closed, half as late again at most."""
+    pool = Pool(
+        connect_timeout_s=connect_timeout_s,
+        idle_timeout_s=idle_timeout_s,
+        per_origin_limit=per_origin_limit,
+    )
+    try:
+        yield Upstream(pool)
+    finally:
+        await pool.close()
+
+
+class Upstream:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def idle_connections(self) -> int:
+        """Open, and nobody's at the moment."""
+        return self._pool.idle()
+
+    def exchange(
+        self, origin: Origin, head: RequestHead, body: Body
+    ) -> AbstractAsyncContextManager[Response]:
+        """Ask and be answered, once. A streamed body goes with the `content-length` among the headers, else
+        in chunks; answers may come before it is through. Leaving early closes the connection.
+
+        It waits for the answer as long as it is let: bound it by a timeout. Raises Unavailable if nothing was
+        sent, so that nothing can have been executed; Unanswered, also from the answer's body, if the backend
+        took the request and the answer did not come whole; Invalid for headers that cannot be sent; and what
+        the body raises.
+        """
+        return Exchange(self._pool, origin, head, body)
