@@ -15,17 +15,23 @@ from functools import partial
 import structlog
 
 from gateway.actions.accept_events import accept_objects
+from gateway.actions.learn_durations import keep_durations, recall_durations
 from gateway.actions.sweep_jobs import announce_all
 from gateway.api.app import build_app
 from gateway.backends.connect import Backends, StoreFace, bind, open_backends, url_of
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
+from gateway.domain.problems import Problem
 from gateway.private_file import replace_file
 from gateway.serving import run_process, serving, told_to_stop
 from gateway.settings import Settings
 from workers.loops import work
+from workers.periodic import repeat
 
 log = structlog.get_logger(__name__)
+
+KEEP_EVERY_S = 10.0
+"""Between two times that what was learned of calls is written down, if any of it changed."""
 
 
 async def _serve(settings: Settings) -> None:
@@ -34,8 +40,17 @@ async def _serve(settings: Settings) -> None:
         async with open_backends(settings) as (backends, face):
             if settings.embedded:
                 await announce_all(backends)
+            await _recall(backends)
             await _run_until(stop, backends, listening, face)
     log.info("gateway.stopped")
+
+
+async def _recall(backends: Backends) -> None:
+    """A ledger that is away keeps nobody from starting: then what calls usually take is learned anew."""
+    try:
+        await recall_durations(backends)
+    except Problem as problem:
+        log.warning("durations.not_recalled", why=problem.detail)
 
 
 async def _run_until(
@@ -43,7 +58,9 @@ async def _run_until(
 ) -> None:
     """The loops start before the first request and end after the last one. One that breaks ends all."""
     async with asyncio.TaskGroup() as tasks:
-        loops = tasks.create_task(work(backends)) if backends.settings.embedded else None
+        loops = [tasks.create_task(_keep_durations(backends))]
+        if backends.settings.embedded:
+            loops.append(tasks.create_task(work(backends)))
         async with AsyncExitStack() as faces:
             if face is not None:
                 face.listen(partial(_accept, backends))
@@ -52,8 +69,12 @@ async def _run_until(
             _announce_endpoints(backends, url_of(listening))
             await stop.wait()
             log.info("gateway.stopping")
-        if loops is not None:
-            loops.cancel()
+        for loop in loops:
+            loop.cancel()
+
+
+async def _keep_durations(backends: Backends) -> None:
+    await repeat(partial(keep_durations, backends), every_s=KEEP_EVERY_S, name="keep_durations")
 
 
 async def _accept(backends: Backends, stored: StoredObject, notice: bytes) -> None:

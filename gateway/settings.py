@@ -60,6 +60,36 @@ class Settings(BaseModel):
     job_limit_s: float = Field(
         86400, gt=0, description="How long a job's script may take, unless the service says"
     )
+    idle_limit_s: float = Field(
+        300,
+        gt=0,
+        le=86400,
+        description="How long an answer that has begun may bring nothing before it is cut",
+    )
+    direct_limit_s: float = Field(
+        60, ge=0, le=86400, description="Calls expected to take longer are answered as jobs; 0: all of them"
+    )
+    direct_body_limit: int = Field(
+        1 << 30, ge=0, description="Calls with a larger body are answered as jobs, bytes"
+    )
+    hold_limit_s: float = Field(
+        290,
+        ge=0,
+        le=86400,
+        description="How long a call answered as a job is held before 202: less than proxies in front allow",
+    )
+    held_calls_limit: int = Field(
+        10000, ge=0, description="Calls held at the same time; beyond it they are handed over at once"
+    )
+    service_calls_limit: int = Field(
+        500, ge=1, description="Calls of one service answered directly at the same time, unless it says"
+    )
+    service_calls_waiting: int = Field(
+        500, ge=0, description="Calls of one service that may wait for that; beyond it 503"
+    )
+    caller_calls_limit: int = Field(
+        1000, ge=1, description="Calls of one caller, held ones included, at the same time; beyond it 429"
+    )
     calls_live_limit: int = Field(32, ge=1, description="Calls answered at the same time by a local executor")
     calls_waiting_limit: int = Field(256, ge=0, description="Calls that may wait for that; beyond it 503")
     jobs_live_limit: int = Field(4, ge=1, description="Attempts alive at the same time, over all services")

@@ -1,5 +1,6 @@
 """Find a job, as far as the caller may see it: the jobs of services that they may see."""
 
+from gateway.actions.authorise_call import authorise_call
 from gateway.actions.find_service import require_visible
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
@@ -13,6 +14,21 @@ async def require_job(backends: Backends, job_id: str, caller: Caller) -> Job:
     job = await backends.ledger.job(JobId(job_id))
     if not caller.admin:
         require_visible(backends, job.service, caller)
+    return job
+
+
+async def require_called_job(backends: Backends, job_id: str, authorization: str) -> Job:
+    """A call's job, for the bearer of its service's token or who may use the service.
+
+    Raises Unauthenticated, NotFound, Forbidden, Unavailable. Without a good credential no job is told from
+    one that is not there.
+    """
+    try:
+        job = await backends.ledger.job(JobId(job_id))
+    except NotFound:
+        await backends.identity.caller(authorization)
+        raise
+    await authorise_call(backends, job.service, authorization)
     return job
 
 

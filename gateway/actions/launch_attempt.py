@@ -10,7 +10,7 @@ from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
 from gateway.domain.deployed import Deployed
-from gateway.domain.job import Ending, EndReason, Job, JobId, JobState
+from gateway.domain.job import Cause, Ending, EndReason, Job, JobId, JobState
 from gateway.domain.problems import Invalid, NotFound, Problem
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,7 @@ async def launch_attempt(backends: Backends, job_id: JobId) -> None:
 
 async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> None:
     """Launch an attempt that is claimed; the same one again is harmless."""
-    limit_s = deployed.service.policy.job_limit_s or backends.settings.job_limit_s
-    order = Order(job=job, deployed=deployed, limit_s=limit_s)
+    order = order_attempt(backends, job, deployed)
     try:
         await backends.launcher.launch(order)
     except Problem as problem:
@@ -58,6 +57,15 @@ async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> No
         log.info("attempt.started", attempt=order.attempt)
     if (await backends.ledger.job(job.id)).cancel_requested:
         await backends.launcher.stop(order.attempt)
+
+
+def order_attempt(backends: Backends, job: Job, deployed: Deployed) -> Order:
+    """What is to be run for a job. A call's output files are its answer: they go to no bucket, whichever way
+    it is answered."""
+    limit_s = deployed.service.policy.job_limit_s or backends.settings.job_limit_s
+    if job.cause is Cause.HELD:
+        deployed = replace(deployed, service=deployed.service.model_copy(update={"output": ()}))
+    return Order(job=job, deployed=deployed, limit_s=limit_s)
 
 
 def _refused(order: Order, problem: Problem) -> Ending:

@@ -9,6 +9,11 @@ from gateway.backends.invoker.protocol import Call, Reply
 from gateway.domain.deployed import Deployed
 
 
+def call_limit(backends: Backends, deployed: Deployed) -> float:
+    """How long a call of it may take, seconds."""
+    return deployed.service.policy.call_limit_s or backends.settings.call_limit_s
+
+
 def run_service(
     backends: Backends,
     deployed: Deployed,
@@ -20,7 +25,6 @@ def run_service(
 ) -> AbstractAsyncContextManager[Reply]:
     """The reply, while its context is open; leaving early ends the script. Raises what `Invoker.invoke`
     raises."""
-    limit_s = deployed.service.policy.call_limit_s or backends.settings.call_limit_s
     return backends.invoker.invoke(
         Call(
             id=f"call-{secrets.token_hex(10)}",
@@ -29,6 +33,6 @@ def run_service(
             content_type=content_type,
             query=query,
             raw=raw,
-            limit_s=limit_s,
+            limit_s=call_limit(backends, deployed),
         )
     )

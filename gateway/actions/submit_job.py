@@ -25,12 +25,14 @@ NOTIFICATION_LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One `POST /job/{service}`. `key` is the Idempotency-Key, if any."""
+    """One `POST /job/{service}`, or a call that is answered as a job. `key` is the Idempotency-Key, if
+    any."""
 
     deployed: Deployed
     caller: str
     body: AsyncIterator[bytes]
     key: str | None = None
+    cause: Cause = Cause.REQUEST
 
 
 async def submit_job(backends: Backends, submission: Submission) -> tuple[Accepted, ...]:
@@ -40,7 +42,7 @@ async def submit_job(backends: Backends, submission: Submission) -> tuple[Accept
     """
     body = _Body(submission.body, limit=backends.settings.job_body_limit)
     head = await body.head(NOTIFICATION_LIMIT)
-    if body.ended and looks_like_notification(head):
+    if submission.cause is Cause.REQUEST and body.ended and looks_like_notification(head):
         records = _records(head)
         if records is not None:
             return await accept_objects(backends, records, cause=Cause.EVENT, only=submission.deployed)
@@ -68,7 +70,7 @@ async def _submit_payload(backends: Backends, submission: Submission, body: "_Bo
                     id=job,
                     service=service.name,
                     service_uid=submission.deployed.uid,
-                    cause=Cause.REQUEST,
+                    cause=submission.cause,
                     owner=submission.caller,
                     payload=payload,
                 )

@@ -21,6 +21,8 @@ TOLD_HEADERS = (
     "Location",
     "X-OSCAR-Job-ID",
     "X-OSCAR-Job-State",
+    "X-OSCAR-Route",
+    "Server-Timing",
     "X-Request-ID",
     "Retry-After",
     "Preference-Applied",

@@ -36,9 +36,11 @@ STATUSES: dict[type[Problem], int] = {
     problems.Unauthenticated: 401,
     problems.Forbidden: 403,
     problems.NotFound: 404,
+    problems.Stalled: 408,
     problems.Conflict: 409,
     problems.TooLarge: 413,
     problems.KeyReused: 422,
+    problems.TooMany: 429,
     problems.Problem: 500,
     problems.Unanswered: 502,
     problems.Unavailable: 503,
@@ -109,7 +111,7 @@ def _headers(problem: Problem, status: int, path: str) -> dict[str, str]:
             'Bearer realm="oscar"' if called else 'Basic realm="Authorization Required"'
         )
     after_s = problem.retry_after_s
-    if after_s is None and status == 503:
+    if after_s is None and status in (429, 503):
         after_s = RETRY_AFTER_S
     if after_s is not None:
         headers["Retry-After"] = str(after_s)

@@ -16,6 +16,8 @@ class Access(StrEnum):
     """Somebody the identity knows."""
     SERVICE = "service"
     """The service's own token, or somebody who may use it: asked by `actions.authorise_call`."""
+    CALL = "call"
+    """The token of the call's service, or somebody who may use it: asked by `actions.find_job`."""
     EVENTS = "events"
     """The store's webhook, by its static token."""
 
@@ -26,7 +28,7 @@ NOBODY = Caller(name="", admin=False)
 async def identify(backends: Backends, access: Access, authorization: str) -> Caller:
     """Who comes. Raises Unauthenticated, Unavailable."""
     match access:
-        case Access.PUBLIC:
+        case Access.PUBLIC | Access.CALL:
             return NOBODY
         case Access.EVENTS:
             _require_events_token(backends.settings.events_token, authorization)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Receive, Scope
 
-from gateway.domain.problems import Invalid, TimedOut, TooLarge
+from gateway.domain.problems import Invalid, Stalled, TooLarge
 
 IDLE_S = 60.0
 """How long the next piece of a body may take, or a client may take to read a piece of an answer."""
@@ -37,7 +37,7 @@ class Incoming:
         self._check(_declared(headers))
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises TooLarge beyond the limit, TimedOut if nothing comes, ClientGone."""
+        """Raises TooLarge beyond the limit, Stalled if nothing comes, ClientGone."""
         size = 0
         more = not self._read.is_set()
         while more:
@@ -67,7 +67,7 @@ class Incoming:
             async with asyncio.timeout(self._idle_s):
                 message = await self._receive()
         except TimeoutError as error:
-            raise TimedOut(f"nothing of the body came for {self._idle_s:g} s") from error
+            raise Stalled(f"nothing of the body came for {self._idle_s:g} s") from error
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message
@@ -103,6 +103,18 @@ def header(scope: Scope, wanted: bytes) -> str:
         if name == wanted:
             return str(value.decode("latin-1"))
     return ""
+
+
+def headers_of(scope: Scope, wanted: bytes) -> list[str]:
+    """Every header of that lower-case name, in order."""
+    return [str(value.decode("latin-1")) for name, value in scope["headers"] if name == wanted]
+
+
+def declared_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The length a body comes with; None for one that comes in chunks. Raises Invalid."""
+    length = _declared(headers)
+    chunked = any(name == b"transfer-encoding" for name, _ in headers)
+    return None if chunked else length
 
 
 def _declared(headers: Iterable[tuple[bytes, bytes]]) -> int:

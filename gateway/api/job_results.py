@@ -1,8 +1,6 @@
 """`/v1/jobs/{job}/result`: what `/run` would have answered."""
 
-import base64
 import re
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
@@ -12,6 +10,7 @@ from gateway.actions.read_kept import read_result
 from gateway.api.answers import TEXT
 from gateway.api.operations import Ask
 from gateway.domain.job import ResultKind
+from gateway.staging.answer import in_base64
 
 BYTES = "application/octet-stream"
 
@@ -26,22 +25,10 @@ async def read(ask: Ask) -> Response:
     kind, name, content = await read_result(ask.backends, job)
     headers = {"X-OSCAR-Job-State": job.state.value, "Vary": "Accept"}
     if BYTES not in ask.headers.get("accept", ""):
-        encoded = content if kind is ResultKind.TEXT else _base64(content)
+        encoded = content if kind is ResultKind.TEXT else in_base64(content)
         return StreamingResponse(encoded, headers=headers, media_type=TEXT)
     headers["Content-Disposition"] = _attachment(name or f"{job.id}.txt")
     return StreamingResponse(content, headers=headers, media_type=TEXT if kind is ResultKind.TEXT else BYTES)
-
-
-async def _base64(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """One text without newlines, whatever the pieces: what is no multiple of three bytes waits for the
-    next."""
-    rest = b""
-    async for chunk in content:
-        rest += chunk
-        whole = len(rest) - len(rest) % 3
-        yield base64.b64encode(rest[:whole])
-        rest = rest[whole:]
-    yield base64.b64encode(rest)
 
 
 def _attachment(name: str) -> str:

@@ -30,6 +30,12 @@ class Measures:
             ["service", "outcome"],
             registry=self._registry,
         )
+        self._routes = Counter(
+            "oscar_gateway_routes",
+            "Calls of /run by the route they took and why",
+            ["route", "reason"],
+            registry=self._registry,
+        )
         self._events = Counter(
             "oscar_gateway_events",
             "Notifications at /events by outcome: accepted, nobody's, or a problem's kind",
@@ -42,6 +48,9 @@ class Measures:
 
     def called(self, *, service: str, outcome: str) -> None:
         self._calls.labels(service, outcome).inc()
+
+    def routed(self, *, route: str, why: str) -> None:
+        self._routes.labels(route, why).inc()
 
     def noticed(self, *, outcome: str) -> None:
         self._events.labels(outcome).inc()

@@ -16,6 +16,7 @@ SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
     Access.USER: [{"basic": []}],
     Access.SERVICE: [{"serviceToken": []}, {"basic": []}],
+    Access.CALL: [{"serviceToken": []}, {"basic": []}],
     Access.EVENTS: [{"eventsToken": []}],
 }
 

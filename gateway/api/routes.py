@@ -3,6 +3,7 @@ where they collide with none."""
 
 from gateway.api import (
     buckets,
+    calls,
     deployments,
     events,
     health,
@@ -194,8 +195,15 @@ OPERATIONS: tuple[Operation, ...] = (
         None,
         "Call a service and wait for its answer",
         Access.SERVICE,
-        {200: "Base64 of the output file, or of a zip of several; without any, the script's standard output"},
-        headers={"Accept": "`application/octet-stream`: output bytes as they are, without Base64"},
+        {
+            200: "Base64 of the output file, or of a zip of several; without any, what the script printed",
+            202: "It became a job that has not ended: `Location` tells where it stands",
+        },
+        headers={
+            "Accept": "`application/octet-stream`: output bytes as they are, without Base64",
+            "Prefer": "`respond-async`: as a job; `wait=N`: the answer, or 202, within N seconds",
+            "Idempotency-Key": "Of a call that becomes a job: the same key is the same job",
+        },
         takes="What the script works on: JSON as it is, Base64 decoded, anything else as it is",
     ),
     Operation(
@@ -253,6 +261,24 @@ OPERATIONS: tuple[Operation, ...] = (
         jobs.cancel,
         "Cancel a job, wherever it is",
         answers={200: "The job after it"},
+    ),
+    Operation(
+        "GET",
+        "/v1/calls/{call}",
+        calls.read,
+        "Where a call that became a job stands",
+        Access.CALL,
+        {200: "Its state and its links; `Retry-After`", 303: "It has ended: `Location` is its answer"},
+        headers={"Prefer": "`wait=N`: once it has ended, or N seconds later"},
+    ),
+    Operation(
+        "GET",
+        "/v1/calls/{call}/answer",
+        calls.read_answer,
+        "Exactly what `/run` would have answered",
+        Access.CALL,
+        {200: "As `/run`"},
+        headers={"Accept": "`application/octet-stream`: output bytes as they are, without Base64"},
     ),
     Operation(
         "GET",

@@ -19,6 +19,8 @@ from gateway.backends.objects.protocol import OWN_BUCKET, Listener, Objects, Pro
 from gateway.backends.queue.protocol import Queue
 from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.subscriptions import Subscriptions
+from gateway.domain.durations import Learned
+from gateway.domain.rooms import Rooms
 from gateway.executors.pick import open_executor
 from gateway.executors.protocol import Executor
 from gateway.settings import Settings, SettingsError
@@ -42,6 +44,13 @@ class Backends:
     identity: Identity
     subscriptions: Subscriptions
     now: Callable[[], datetime] = utc_now
+    learned: Learned = field(default_factory=Learned)
+    """How long the calls that this process answered took."""
+    callers: Rooms = field(default_factory=Rooms)
+    services: Rooms = field(default_factory=Rooms)
+    """Who is being answered by this process: calls of each caller, direct calls of each service."""
+    held: Rooms = field(default_factory=Rooms)
+    """Calls that are held for their job's end."""
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from counting live attempts to claiming one, so that this worker does not overshoot its own
     limit."""

@@ -24,6 +24,14 @@ class Policy:
     """How long a job's script may take."""
     call_limit_s: float | None = None
     """How long a call's script may take."""
+    idle_limit_s: float | None = None
+    """How long an answer that has begun may bring nothing."""
+    expected_s: float | None = None
+    """How long a call is expected to take; None: learned from recent ones."""
+    direct_limit_s: float | None = None
+    """Calls expected to take longer are answered as jobs; 0: all of them."""
+    calls_live: int | None = None
+    """Calls answered directly at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,10 @@ RANGES = {
     "interruptions": Range("interruptions", 0, 100, whole=True),
     "job-seconds": Range("job_limit_s", 1, LIMIT_MOST_S),
     "call-seconds": Range("call_limit_s", 1, 86400),
+    "idle-seconds": Range("idle_limit_s", 1, 86400),
+    "expected-seconds": Range("expected_s", 0, LIMIT_MOST_S),
+    "direct-seconds": Range("direct_limit_s", 0, 86400),
+    "calls-live": Range("calls_live", 1, 100_000, whole=True),
 }
 """By the annotation's name after `oscar-gateway/`."""
 

@@ -8,6 +8,8 @@ Problem
 ├── Conflict         it exists already, or its state does not allow this
 ├── KeyReused        an idempotency key came again with another request
 ├── TooLarge         over a limit; names the limit
+├── Stalled          the client stopped sending what it announced
+├── TooMany          one caller asks for too much at once; asking again later helps
 ├── TimedOut         a time limit of ours passed
 ├── Unanswered       a backend took a call and its answer did not come, or not whole
 ├── Unavailable      a part is away; asking again later helps
@@ -68,6 +70,18 @@ class KeyReused(Problem):
 class TooLarge(Problem):
     kind = "too-large"
     title = "Larger than the limit"
+
+
+class Stalled(Problem):
+    kind = "stalled"
+    title = "The request did not come to its end in time"
+    retryable = True
+
+
+class TooMany(Problem):
+    kind = "too-many"
+    title = "Too many requests at the same time"
+    retryable = True
 
 
 class TimedOut(Problem):

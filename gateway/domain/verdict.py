@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.domain.job import PLATFORM_REASONS, Ending, EndReason, Job, JobState
+from gateway.domain.job import PLATFORM_REASONS, Cause, Ending, EndReason, Job, JobState
 from gateway.domain.service import Policy
 
 LONGEST_WAIT_S = 600.0
@@ -52,7 +52,8 @@ def describe(ending: Ending) -> str:
 
 
 def _script(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:
-    if job.failures + 1 >= policy.tries:
+    """A call that is answered as a job is tried once, as it would be directly."""
+    if job.cause is Cause.HELD or job.failures + 1 >= policy.tries:
         return Verdict(JobState.FAILED, describe(ending))
     wait = timedelta(seconds=min(policy.retry_s * 2.0**job.failures, LONGEST_RETRY_S))
     return Verdict(

@@ -30,7 +30,24 @@ class Answer:
         return not raw and self.kind is not ResultKind.TEXT
 
     def sent_bytes(self, *, raw: bool) -> int:
-        return -(-self.size_bytes // 3) * 4 if self.encoded(raw=raw) else self.size_bytes
+        return sent_bytes(self.size_bytes, encoded=self.encoded(raw=raw))
+
+
+def sent_bytes(size_bytes: int, *, encoded: bool) -> int:
+    """How much goes out, as Base64 or as it is."""
+    return -(-size_bytes // 3) * 4 if encoded else size_bytes
+
+
+async def in_base64(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """One text without newlines, whatever the pieces: what is no multiple of three bytes waits for the
+    next."""
+    rest = b""
+    async for chunk in content:
+        rest += chunk
+        whole = len(rest) - len(rest) % 3
+        yield base64.b64encode(rest[:whole])
+        rest = rest[whole:]
+    yield base64.b64encode(rest)
 
 
 def find_answer(workspace: Workspace, outputs: Outputs) -> Answer:

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.api.edge import Edge
 from gateway.api.incoming import ClientGone, Incoming, while_connected
 from gateway.api.measures import Measures
-from gateway.domain.problems import Invalid, NotFound, Problem, TimedOut, TooLarge
+from gateway.domain.problems import Invalid, NotFound, Problem, Stalled, TooLarge
 
 
 def connection(*pieces: bytes, unfinished: bool = False, gone: asyncio.Event | None = None) -> Receive:
@@ -77,7 +77,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_without_end() -> None
         await asyncio.Event().wait()
         raise AssertionError
 
-    with pytest.raises(TimedOut):
+    with pytest.raises(Stalled):
         await Incoming(silence, limit=10, idle_s=0.01).whole()
 
 

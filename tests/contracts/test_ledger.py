@@ -737,3 +737,11 @@ async def test_two_processes_worth_of_ledgers_share_one_database(url: str) -> No
         assert sum(answer.created for (answer,) in accepted) == 20
         assert sum(claim is not None for claim in claims) == 1
         assert await other.totals() == {"accepted": 20, "removed": 0}
+
+
+async def test_what_was_learned_is_kept_replaced_and_forgotten_with_its_service(ledger: Ledger) -> None:
+    await ledger.keep_durations({"uid-a": [1.0, 2.0], "uid-a/cold": [3.0], "uid-b": [4.0]})
+    await ledger.keep_durations({"uid-a": [5.0, 6.0]})
+    assert await ledger.durations() == {"uid-a": [5.0, 6.0], "uid-a/cold": [3.0], "uid-b": [4.0]}
+    await ledger.forget_service("uid-a")
+    assert await ledger.durations() == {"uid-b": [4.0]}

@@ -4,19 +4,20 @@ answered."""
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
 
 from gateway.backends.invoker.call_log import CallLog
-from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply
+from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
+from gateway.backends.invoker.replies import answer_headers, failed
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import AttemptId, Ending, EndReason, ResultKind
 from gateway.domain.problems import Invalid, TimedOut, TooLarge, Unavailable
 from gateway.domain.verdict import describe
 from gateway.executors.ordering import order_run
-from gateway.executors.protocol import Ended, Executor
+from gateway.executors.protocol import Ended, Executor, Run
 from gateway.staging.answer import Answer, find_answer, read_answer
 from gateway.staging.chunks import read_file, write_file
 from gateway.staging.disk import disk_problems
@@ -29,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 LIVE = "live"
 """The folder of workspaces, beside the call logs."""
-TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 @asynccontextmanager
@@ -56,6 +56,8 @@ class LocalInvoker:
         self._folder = folder
         self._log = CallLog(folder)
         self._places = asyncio.Semaphore(live_limit)
+        self._share = _most_of(live_limit)
+        self._shares: dict[str, asyncio.Semaphore] = {}
         self._limit = live_limit + waiting_limit
         self._output_limit = output_limit
         self._here: Counter[str] = Counter()
@@ -75,6 +77,9 @@ class LocalInvoker:
                 yield await self._reply(call, workspace)
             finally:
                 await self._discard(call, workspace)
+
+    def standing(self, name: str) -> Standing:  # noqa: ARG002 - every script is started anew, and soon
+        return Standing.WARM
 
     async def status(self, deployed: Deployed) -> DeploymentStatus:
         try:
@@ -100,13 +105,16 @@ class LocalInvoker:
 
     @contextmanager
     def _counted(self, service: str) -> Iterator[None]:
-        if self._here.total() >= self._limit:
+        if self._here.total() >= self._limit or self._here[service] >= _most_of(self._limit):
             raise Unavailable("too many calls at the moment; nothing was executed", retry_after_s=1)
         self._here[service] += 1
         try:
             yield
         finally:
             self._here[service] -= 1
+            if not self._here[service]:
+                del self._here[service]
+                self._shares.pop(service, None)
 
     async def _reply(self, call: Call, workspace: Workspace) -> Reply:
         with disk_problems("preparing the call"):
@@ -121,7 +129,7 @@ class LocalInvoker:
         if ended.reason is EndReason.NOT_STARTED:
             raise Unavailable(_told(ended))
         if ended.reason is not EndReason.EXITED:
-            return _failed(_told(ended))
+            return failed(_told(ended))
         if ended.exit_code != 0:
             return await _script_failed(ended, workspace)
         return await self._answer(workspace, raw=call.raw)
@@ -137,11 +145,25 @@ class LocalInvoker:
             limit_s=call.limit_s,
             tied=True,
         )
+        async with self._place(call):
+            return await self._execute(call, run, workspace)
+
+    @asynccontextmanager
+    async def _place(self, call: Call) -> AsyncIterator[None]:
+        """One of its service's share, and one of all; in that order, so that who waits for the first does not
+        sit on the second."""
+        share = self._shares.setdefault(call.deployed.service.name, asyncio.Semaphore(self._share))
         try:
-            async with asyncio.timeout(call.limit_s):
-                await self._places.acquire()
+            async with asyncio.timeout(call.limit_s), AsyncExitStack() as taken:
+                await taken.enter_async_context(share)
+                await taken.enter_async_context(self._places)
+                places = taken.pop_all()
         except TimeoutError:
             raise Unavailable("no free place for this call; nothing was executed", retry_after_s=5) from None
+        async with places:
+            yield
+
+    async def _execute(self, call: Call, run: Run, workspace: Workspace) -> Ended:
         try:
             await self._executor.start(run)
             return await self._executor.wait(call.id, workspace.root)
@@ -151,24 +173,18 @@ class LocalInvoker:
             # The place is free when the script is gone, not when its caller is.
             await self._executor.remove(call.id, workspace.root)
             raise
-        finally:
-            self._places.release()
 
     async def _answer(self, workspace: Workspace, *, raw: bool) -> Reply:
         try:
             with disk_problems("reading the output"):
                 answer = await asyncio.to_thread(_find_answer, workspace, self._output_limit)
         except TooLarge as problem:
-            return _failed(problem.detail)
+            return failed(problem.detail)
         if answer.kind is ResultKind.TEXT and workspace.stdout_cut:
-            return _failed(
+            return failed(
                 f"the script printed more than {answer.size_bytes} bytes, which is the limit (LOG_LIMIT)"
             )
-        binary = raw and answer.kind is not ResultKind.TEXT
-        headers = {
-            "content-type": "application/octet-stream" if binary else TEXT_TYPE,
-            "content-length": str(answer.sent_bytes(raw=raw)),
-        }
+        headers = answer_headers(answer.kind, answer.sent_bytes(raw=raw), raw=raw)
         return Reply(200, headers, read_answer(answer, raw=raw))
 
     async def _discard(self, call: Call, workspace: Workspace) -> None:
@@ -189,6 +205,11 @@ class LocalInvoker:
             log.warning("workspace.left_behind", run=run_id, why=str(error))
 
 
+def _most_of(places: int) -> int:
+    """What one service may have of them: a slow one leaves a quarter to the others."""
+    return places - places // 4
+
+
 def _find_answer(workspace: Workspace, output_limit: int) -> Answer:
     return find_answer(workspace, find_outputs(workspace.output_dir, limit_bytes=output_limit))
 
@@ -197,19 +218,10 @@ async def _script_failed(ended: Ended, workspace: Workspace) -> Reply:
     """What it printed, as OSCAR has it; or how it ended, where it printed nothing."""
     size = workspace.stdout.stat().st_size
     if not size:
-        return _failed(_told(ended))
-    return Reply(500, {"content-type": TEXT_TYPE, "content-length": str(size)}, read_file(workspace.stdout))
+        return failed(_told(ended))
+    return Reply(500, answer_headers(ResultKind.TEXT, size), read_file(workspace.stdout))
 
 
 def _told(ended: Ended) -> str:
     """In the words that jobs have for it."""
     return describe(Ending(AttemptId(""), ended.reason, ended.exit_code, ended.detail))
-
-
-def _failed(line: str) -> Reply:
-    body = f"{line}\n".encode()
-
-    async def once() -> AsyncIterator[bytes]:
-        yield body
-
-    return Reply(500, {"content-type": TEXT_TYPE, "content-length": str(len(body))}, once())

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, Protocol
 
 from gateway.domain.deployed import Deployed
@@ -31,6 +32,17 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: AsyncIterator[bytes]
+
+
+class Standing(StrEnum):
+    """How soon a call would be answered, as far as it is known without asking anybody."""
+
+    WARM = "warm"
+    """At once."""
+    COLD = "cold"
+    """After something has started."""
+    ABSENT = "absent"
+    """Not at all: nothing answers calls of this service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,10 @@ class Invoker(Protocol):
         Raises TimedOut after `limit_s`, TooLarge from the body, Unavailable (nothing was executed),
         StorageFull.
         """
+        ...
+
+    def standing(self, name: str) -> Standing:
+        """From memory, never blocking: the hot path asks it at every call."""
         ...
 
     async def status(self, deployed: Deployed) -> DeploymentStatus: ...

@@ -51,7 +51,8 @@ async def stage_out(
         if ended.reason in DELIVERING:
             kept = replace(kept, delivered=await staging.deliver(outputs))
         if ended.reason in DELIVERING | {EndReason.OUTPUT_LIMIT}:
-            kept = await staging.keep_result(outputs, kept)
+            succeeded = ended.reason is EndReason.EXITED and ended.exit_code == 0
+            kept = await staging.keep_result(outputs if succeeded else Outputs(()), kept)
         kept = await staging.keep_log(outputs, kept)
     except Problem as problem:
         trouble = problem.detail

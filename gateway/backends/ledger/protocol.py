@@ -169,6 +169,15 @@ class Ledger(Protocol):
         """Treat these ids as accepted, without a job: for objects that must not trigger (own output)."""
         ...
 
+    async def durations(self) -> Mapping[str, Sequence[float]]:
+        """What `keep_durations` kept, by name."""
+        ...
+
+    async def keep_durations(self, weights: Mapping[str, Sequence[float]]) -> None:
+        """Keep these, each in the place of an older one of its name; whose name begins with a service's uid
+        goes with `forget_service`."""
+        ...
+
     async def forget_service(self, service_uid: str) -> None:
         """Forget everything remembered for a service that is gone. Its jobs must have been removed before."""
         ...

@@ -14,11 +14,21 @@ from gateway.backends.ledger.accepting import Acceptor
 from gateway.backends.ledger.admitting import admit_jobs, live_counts
 from gateway.backends.ledger.database import Database, open_database
 from gateway.backends.ledger.listing import finished_page, newest_page, services_with_jobs, unannounced_page
+from gateway.backends.ledger.measuring import forget_durations, replace_durations
 from gateway.backends.ledger.migrate import migrate
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey, JobPage, Ledger
 from gateway.backends.ledger.remembering import forget_ids, portions, remember_ids, remembered_ids
 from gateway.backends.ledger.rows import attempt_of_row, job_of_row
-from gateway.backends.ledger.tables import ATTEMPTS, CONTENTS, COUNTERS, JOBS, KEYS, NEVER, is_state
+from gateway.backends.ledger.tables import (
+    ATTEMPTS,
+    CONTENTS,
+    COUNTERS,
+    DURATIONS,
+    JOBS,
+    KEYS,
+    NEVER,
+    is_state,
+)
 from gateway.backends.ledger.transitions import (
     begin_attempt,
     cancel_job,
@@ -195,9 +205,19 @@ class SqlLedger:
             new = asked - await remembered_ids(connection, asked)
             await remember_ids(connection, ((job, service_uid, now) for job in sorted(new)))
 
+    async def durations(self) -> Mapping[str, Sequence[float]]:
+        async with self._database.reading() as connection:
+            return {row.name: row.weights for row in await connection.execute(select(DURATIONS))}
+
+    async def keep_durations(self, weights: Mapping[str, Sequence[float]]) -> None:
+        # Alone: two that keep the same new name at the same moment would both insert it.
+        async with self._database.writing_alone() as connection:
+            await replace_durations(connection, weights)
+
     async def forget_service(self, service_uid: str) -> None:
         async with self._database.writing() as connection:
             await forget_ids(connection, service_uid)
+            await forget_durations(connection, service_uid)
 
     async def services(self) -> frozenset[tuple[str, str]]:
         async with self._database.reading() as connection:

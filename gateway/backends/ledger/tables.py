@@ -178,6 +178,14 @@ COUNTERS = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+DURATIONS = Table(
+    "durations",
+    metadata,
+    Column("name", PLAIN, primary_key=True),
+    Column("weights", JSON, nullable=False),
+)
+"""What was learned of how long calls take: a service's uid, with a suffix for each further account."""
+
 
 def is_state(state: JobState) -> ColumnElement[bool]:
     """The state, written out: a partial index serves only where the statement's text shows that it can."""

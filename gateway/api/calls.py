@@ -1,0 +1,50 @@
+"""`/v1/calls/{call}`: a call that became a job, for who made it: where it stands, and its answer, by the same
+credential."""
+
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from gateway.actions.answer_call import answer_call
+from gateway.actions.await_job import await_job
+from gateway.actions.find_job import require_called_job
+from gateway.actions.hold_call import come_again_s
+from gateway.api.answers import json_answer
+from gateway.api.held import status_of_call
+from gateway.api.incoming import while_connected
+from gateway.api.jobs import WAIT_LIMIT_S
+from gateway.api.operations import Ask
+from gateway.domain.job import Job
+from gateway.domain.prefer import parse_prefer
+from gateway.domain.problems import Conflict
+
+
+async def read(ask: Ask) -> Response:
+    """Where it stands; with `Prefer: wait=N` once it has ended, at most N and `WAIT_LIMIT_S` seconds later.
+    Ended: 303 to its answer."""
+    job = await _job(ask)
+    headers = {"Vary": "Prefer"}
+    wait_s = parse_prefer(ask.headers.getlist("prefer")).wait_s
+    if wait_s is not None:
+        wait_s = min(wait_s, WAIT_LIMIT_S)
+        headers["Preference-Applied"] = f"wait={wait_s}"
+        await ask.incoming.whole()
+        async with while_connected(ask.incoming):
+            job = await await_job(ask.backends, job.id, within_s=wait_s)
+    if job.final:
+        return RedirectResponse(f"/v1/calls/{job.id}/answer", 303, headers)
+    headers["Retry-After"] = str(come_again_s(ask.backends, job))
+    return json_answer(status_of_call(job), headers=headers)
+
+
+async def read_answer(ask: Ask) -> Response:
+    """Exactly what `/run` would have answered. Raises Conflict while there is none yet."""
+    job = await _job(ask)
+    if not job.final:
+        raise Conflict(f"the call {job.id} is {job.state.value}: it has no answer yet")
+    raw = "application/octet-stream" in ask.headers.get("accept", "")
+    reply = await answer_call(ask.backends, job, raw=raw)
+    headers = {**reply.headers, "X-OSCAR-Job-ID": job.id, "Vary": "Accept"}
+    return StreamingResponse(reply.body, reply.status, headers)
+
+
+async def _job(ask: Ask) -> Job:
+    return await require_called_job(ask.backends, ask.path["call"], ask.headers.get("authorization", ""))

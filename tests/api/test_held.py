@@ -1,0 +1,223 @@
+"""Calls that are answered as jobs: held, handed over, fetched; executed once, whichever way."""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from gateway.actions.learn_durations import keep_durations, learn_duration, recall_durations
+from tests.api.gateway_rig import Gateway, eventually, open_gateway
+from tests.api.test_run import exists, scope
+
+AS_JOB = {"oscar-gateway/direct-seconds": "0"}
+SAME = ["content-type", "content-length"]
+SCRIPTS = {
+    "text": "echo hello",
+    "nothing": "true",
+    "file": 'head -c 100000 /dev/urandom | cksum > "$TMP_OUTPUT_DIR/one"; printf ab > "$TMP_OUTPUT_DIR/one"',
+    "files": 'echo 1 > "$TMP_OUTPUT_DIR/one"; echo 2 > "$TMP_OUTPUT_DIR/two"',
+    "input": 'cp "$INPUT_FILE_PATH" "$TMP_OUTPUT_DIR/copy"',
+    "fails": "echo what went wrong; exit 3",
+    "fails-silently": "exit 3",
+    "fails-with-file": 'echo told; echo lost > "$TMP_OUTPUT_DIR/one"; exit 1',
+}
+
+
+def wish(**preferences: object) -> dict[str, str]:
+    said = [
+        name.replace("_", "-") if value is True else f"{name}={value}" for name, value in preferences.items()
+    ]
+    return {"Prefer": ", ".join(said)}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+@pytest.mark.parametrize("accept", ["*/*", "application/octet-stream"])
+async def test_the_answer_is_byte_for_byte_the_direct_one(gateway: Gateway, script: str, accept: str) -> None:
+    name = secrets.token_hex(4)
+    await gateway.deploy(f"direct-{name}", script)
+    await gateway.deploy(f"job-{name}", script, annotations=AS_JOB, output=[{"path": f"{name}/out"}])
+    body, headers = base64.b64encode(bytes(range(256)) * 50), {"Accept": accept}
+    direct = await gateway.http.post(f"/run/direct-{name}", content=body, headers=headers)
+    held = await gateway.http.post(f"/run/job-{name}", content=body, headers=headers)
+    assert (held.status_code, held.content) == (direct.status_code, direct.content)
+    assert [held.headers.get(name) for name in SAME] == [direct.headers.get(name) for name in SAME]
+    assert direct.headers["x-oscar-route"] == "direct; reason=short"
+    assert held.headers["x-oscar-route"] == "job; reason=service"
+    assert held.headers["server-timing"].startswith("queue;dur=")
+    fetched = await gateway.http.get(f"/v1/calls/{held.headers['x-oscar-job-id']}/answer", headers=headers)
+    assert (fetched.status_code, fetched.content) == (direct.status_code, direct.content)
+    assert (await gateway.http.get(f"/system/buckets/{name}")).json()["objects"] == []
+
+
+async def test_a_call_that_outlasts_its_wait_is_handed_over_and_fetched_by_the_same_token(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    until_told = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
+    token = await gateway.deploy("long", f"echo run >> {tmp_path}/runs; {until_told}; echo done")
+    mine = {"Authorization": f"Bearer {token}"}
+    told = await gateway.bare.post("/run/long", headers=mine | wish(wait=1))
+    assert told.status_code == 202
+    assert told.headers["x-oscar-route"] == "job; reason=preferred"
+    assert told.headers["preference-applied"] == "wait=1"
+    assert int(told.headers["retry-after"]) >= 1
+    status = told.headers["location"]
+    assert told.json()["links"]["status"] == status
+    standing = await gateway.bare.get(status, headers=mine)
+    assert (standing.status_code, standing.json()["state"]) == (200, "running")
+    assert (await gateway.bare.get(f"{status}/answer", headers=mine)).status_code == 409
+    (tmp_path / "go").touch()
+    ended = await gateway.bare.get(status, headers=mine | wish(wait=10))
+    assert (ended.status_code, ended.headers["location"]) == (303, f"{status}/answer")
+    assert (await gateway.bare.get(ended.headers["location"], headers=mine)).text == "done\n"
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+async def test_only_who_may_call_the_service_may_fetch(gateway: Gateway) -> None:
+    await gateway.deploy("mine", "echo secret")
+    other = await gateway.deploy("other")
+    told = await gateway.http.post("/run/mine", headers=wish(respond_async=True))
+    for path in (told.headers["location"], told.headers["location"] + "/answer", "/v1/calls/absent"):
+        answer = await gateway.bare.get(path, headers={"Authorization": f"Bearer {other}"})
+        assert answer.status_code == 401
+    assert (await gateway.http.get("/v1/calls/absent")).status_code == 404
+
+
+async def test_asynchronous_is_answered_at_once(gateway: Gateway) -> None:
+    await gateway.deploy("later", "sleep 0.2; echo done")
+    told = await gateway.http.post("/run/later", headers=wish(respond_async=True))
+    assert (told.status_code, told.headers["preference-applied"]) == (202, "respond-async")
+    ended = await gateway.http.get(told.headers["location"], headers=wish(wait=10), follow_redirects=True)
+    assert ended.text == "done\n"
+
+
+async def test_a_script_of_a_held_call_past_its_limit_is_a_504(gateway: Gateway) -> None:
+    annotations = AS_JOB | {"oscar-gateway/job-seconds": "1", "oscar-gateway/tries": "3"}
+    await gateway.deploy("slow", "sleep 60", annotations=annotations)
+    answer = await gateway.http.post("/run/slow")
+    assert answer.status_code == 504
+    (job,) = (await gateway.http.get("/v1/jobs", params={"service": "slow"})).json()["jobs"]
+    assert job["attempt_count"] == 1
+
+
+async def test_the_same_key_finds_the_same_call(gateway: Gateway, tmp_path: Path) -> None:
+    await gateway.deploy("keyed", f"echo run >> {tmp_path}/runs; echo done", annotations=AS_JOB)
+    headers = {"Idempotency-Key": '"one"'}
+    answers = [await gateway.http.post("/run/keyed", headers=headers) for _ in range(2)]
+    assert [answer.text for answer in answers] == ["done\n", "done\n"]
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+async def left(gateway: Gateway, service: str, tmp_path: Path, headers: list[tuple[bytes, bytes]]) -> str:
+    """A client that hangs up once its held call runs; the job's id."""
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await eventually(lambda: exists(tmp_path / "began"))
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    asking = scope(gateway, f"/run/{service}")
+    asking["headers"] += headers
+    async with asyncio.timeout(5):
+        await gateway.app(asking, receive, send)
+    job: str = (await gateway.http.get("/v1/jobs", params={"service": service})).json()["jobs"][0]["id"]
+    return job
+
+
+async def test_a_client_that_hangs_up_ends_its_held_call(gateway: Gateway, tmp_path: Path) -> None:
+    await gateway.deploy("left", f"touch {tmp_path}/began; sleep 20", annotations=AS_JOB)
+    job = await left(gateway, "left", tmp_path, [])
+    assert (await gateway.job(job))["state"] == "cancelled"
+    assert (await gateway.http.get(f"/v1/calls/{job}/answer")).status_code == 409
+
+
+async def test_a_client_that_can_come_back_leaves_its_call_running(gateway: Gateway, tmp_path: Path) -> None:
+    await gateway.deploy("back", f"touch {tmp_path}/began; sleep 0.5; echo done", annotations=AS_JOB)
+    job = await left(gateway, "back", tmp_path, [(b"idempotency-key", b'"k"')])
+    assert (await gateway.job(job))["state"] == "succeeded"
+    assert (await gateway.http.post("/run/back", headers={"Idempotency-Key": '"k"'})).text == "done\n"
+
+
+async def test_what_calls_take_is_learned_and_kept_across_restarts(gateway: Gateway) -> None:
+    await gateway.deploy("learned", "echo done")
+    deployed = gateway.backends.registry.get("learned")
+    assert deployed is not None
+    for _ in range(3):
+        learn_duration(gateway.backends, deployed.uid, 500.0)
+    await keep_durations(gateway.backends)
+    gateway.backends.learned.accounts.clear()
+    assert (await gateway.http.post("/run/learned")).headers["x-oscar-route"] == "direct; reason=short"
+    await recall_durations(gateway.backends)
+    answer = await gateway.http.post("/run/learned")
+    assert (answer.text, answer.headers["x-oscar-route"]) == ("done\n", "job; reason=recent")
+
+
+async def test_calls_cut_at_their_limit_make_the_next_ones_jobs(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, direct_limit_s=0.5, call_limit_s=1) as gateway:
+        await gateway.deploy("slow", "sleep 2; echo done")
+        cut = await asyncio.gather(*(gateway.http.post("/run/slow") for _ in range(3)))
+        assert {answer.status_code for answer in cut} == {504}
+        assert "CALL_LIMIT_S" in cut[0].text and "/job/slow" in cut[0].text
+        answer = await gateway.http.post("/run/slow")
+        assert (answer.status_code, answer.text) == (200, "done\n")
+
+
+async def test_a_large_body_makes_it_a_job(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, direct_body_limit=1000) as gateway:
+        await gateway.deploy("large")
+        answer = await gateway.http.post("/run/large", content=b"{" + b" " * 1000)
+        assert answer.headers["x-oscar-route"] == "job; reason=body"
+        assert len(answer.content) == 1001
+
+
+@pytest.fixture
+async def narrow(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """One place for each service's calls, and no seat to wait on."""
+    limits: dict[str, Any] = {"service_calls_limit": 1, "service_calls_waiting": 0, "caller_calls_limit": 2}
+    async with open_gateway(tmp_path / "data", **limits) as gateway:
+        yield gateway
+
+
+async def test_one_services_calls_do_not_take_anothers_places(narrow: Gateway, tmp_path: Path) -> None:
+    await narrow.deploy("quick", "echo done")
+    token = await narrow.deploy("slow", f"touch {tmp_path}/began; sleep 20")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(narrow.bare.post("/run/slow", headers={"Authorization": f"Bearer {token}"}))
+        await eventually(lambda: exists(tmp_path / "began"))
+        refused = await narrow.http.post("/run/slow")
+        served = await narrow.http.post("/run/quick")
+        slow.cancel()
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert served.text == "done\n"
+
+
+async def test_one_callers_open_calls_are_bounded(narrow: Gateway, tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        await narrow.deploy(name, f"touch {tmp_path}/{name}; sleep 20")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        open_calls = [tasks.create_task(narrow.http.post(f"/run/{name}")) for name in ("one", "two")]
+        for name in ("one", "two"):
+            await eventually(lambda name=name: exists(tmp_path / name))  # type: ignore[misc]
+        refused = await narrow.http.post("/run/three")
+        for call in open_calls:
+            call.cancel()
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert not (tmp_path / "three").exists()
+
+
+async def test_a_call_waits_for_a_place_when_there_is_a_seat(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path, service_calls_limit=1, service_calls_waiting=1) as gateway:
+        await gateway.deploy("turns", "sleep 0.2; echo done")
+        answers = await asyncio.gather(*(gateway.http.post("/run/turns") for _ in range(3)))
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
