@@ -33,6 +33,9 @@ def set_up_logs(*, log_format: str, log_level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
+    for repeating in ("aio_pika", "aiormq"):
+        # What they warn of, with tracebacks, is told once and plainly by the queue.
+        logging.getLogger(repeating).setLevel(logging.CRITICAL)
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(log_level.upper())))
     root = logging.getLogger()

@@ -26,7 +26,11 @@ class Settings(BaseModel):
 
     database_url: str = Field("", description="Ledger; default: SQLite in the data folder")
     registry_url: str = Field("file:", description="Service definitions: `file:` (the data folder)")
-    queue_url: str = Field("memory:", description="Deliveries: `memory:`")
+    queue_url: str = Field(
+        "memory:",
+        repr=False,
+        description="Deliveries: `memory:`, or `amqp(s)://user:password@host:port/vhost`",
+    )
     objects_url: str = Field("file:", description="Object store: `file:` (embedded S3 over the data folder)")
     invoker_url: str = Field("process:", description="What answers calls: `process:`, `docker:` or `auto:`")
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
@@ -82,7 +83,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
             settings=settings,
             registry=registry,
             ledger=await _open_ledger(settings, stack),
-            queue=_open_queue(settings),
+            queue=await _open_queue(settings, stack),
             objects=objects,
             invoker=await _open_invoker(settings, executors, stack),
             launcher=await _open_launcher(settings, executors, objects, stack),
@@ -108,14 +109,20 @@ async def _open_ledger(settings: Settings, stack: AsyncExitStack) -> Ledger:
     return await stack.enter_async_context(open_ledger(settings.ledger_url))
 
 
-def _open_queue(settings: Settings) -> Queue:
+async def _open_queue(settings: Settings, stack: AsyncExitStack) -> Queue:
     match _scheme(settings.queue_url):
         case "memory":
             from gateway.backends.queue.memory import MemoryQueue
 
             return MemoryQueue()
+        case "amqp" | "amqps":
+            from gateway.backends.queue.rabbitmq.queue import open_rabbit_queue
+
+            if not urlsplit(settings.queue_url).hostname:
+                raise SettingsError("QUEUE_URL: has no host; it is amqp://user:password@host:port/vhost")
+            return await stack.enter_async_context(open_rabbit_queue(settings.queue_url))
         case _:
-            raise _unknown("QUEUE_URL", "memory:")
+            raise _unknown("QUEUE_URL", "memory:, amqp: or amqps:")
 
 
 async def _open_objects(settings: Settings, stack: AsyncExitStack) -> tuple[Objects, StoreFace | None]:

@@ -1,25 +1,41 @@
 """What every queue promises, whatever it is made of: a new one starts by adding its name to QUEUES."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from gateway.backends.queue.memory import MemoryQueue
 from gateway.backends.queue.protocol import Delivery, Queue
+from gateway.backends.queue.rabbitmq.layout import Layout
+from gateway.backends.queue.rabbitmq.queue import open_rabbit_queue
 from gateway.domain.job import JobId
 from gateway.domain.problems import Unavailable
+from tests.polling import until
+from tests.servers.rabbitmq import Broker, rabbitmq
 
-QUEUES = ["memory"]
+QUEUES = ["memory", pytest.param("rabbitmq", marks=pytest.mark.services)]
 SOON_S = 5.0
 """Longest wait for something that must come."""
 
 
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with rabbitmq() as broker:
+        yield broker
+
+
 @pytest.fixture(params=QUEUES)
-def queue(request: pytest.FixtureRequest) -> Queue:
+async def queue(request: pytest.FixtureRequest) -> AsyncIterator[Queue]:
     match request.param:
         case "memory":
-            return MemoryQueue()
+            yield MemoryQueue()
+        case "rabbitmq":
+            url = request.getfixturevalue("broker").url
+            layout = Layout(f"contract-{os.urandom(4).hex()}", retry_after_s=(0.2, 0.4))
+            async with open_rabbit_queue(url, layout) as queue:
+                yield queue
         case other:
             raise ValueError(other)
 
@@ -32,6 +48,15 @@ async def publish(queue: Queue, *names: str) -> None:
 async def take(deliveries: AsyncIterator[Delivery]) -> Delivery:
     async with asyncio.timeout(SOON_S):
         return await anext(deliveries)
+
+
+async def waits(queue: Queue, count: int) -> None:
+    """So many messages wait, at the latest soon: a broker tells of what has just happened a moment later."""
+
+    async def so_many() -> bool:
+        return await queue.depth() == count
+
+    await until(so_many, within_s=SOON_S)
 
 
 async def nothing_comes(deliveries: AsyncIterator[Delivery]) -> bool:
@@ -65,10 +90,10 @@ async def test_a_consumer_waits_for_what_is_published_later(queue: Queue) -> Non
 async def test_the_depth_is_what_waits_not_what_is_in_hand(queue: Queue) -> None:
     await publish(queue, "a", "b", "c")
 
-    async with queue.deliveries(prefetch=8) as deliveries:
+    async with queue.deliveries(prefetch=1) as deliveries:
         await take(deliveries)
 
-        assert await queue.depth() == 2
+        await waits(queue, 2)
 
 
 async def test_an_acknowledged_delivery_never_comes_again(queue: Queue) -> None:
@@ -77,7 +102,7 @@ async def test_an_acknowledged_delivery_never_comes_again(queue: Queue) -> None:
         await (await take(deliveries)).ack()
         assert await nothing_comes(deliveries)
 
-    assert await queue.depth() == 0
+    await waits(queue, 0)
 
 
 async def test_a_delivery_given_back_comes_again(queue: Queue) -> None:
@@ -108,7 +133,7 @@ async def test_a_consumer_that_breaks_gives_back_what_it_had(queue: Queue) -> No
             await take(deliveries)
             raise RuntimeError
 
-    assert await queue.depth() == 1
+    await waits(queue, 1)
 
 
 async def test_no_more_than_the_prefetch_is_in_hand(queue: Queue) -> None:
@@ -139,7 +164,7 @@ async def test_a_second_word_about_a_delivery_is_not_heard(queue: Queue) -> None
     await second.ack()
     await second.give_back()
 
-    assert await queue.depth() == 2
+    await waits(queue, 2)
 
 
 async def test_a_job_in_hand_can_be_published_again(queue: Queue) -> None:
