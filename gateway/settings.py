@@ -25,7 +25,9 @@ class Settings(BaseModel):
     )
 
     database_url: str = Field("", description="Ledger; default: SQLite in the data folder")
-    registry_url: str = Field("file:", description="Service definitions: `file:` (the data folder)")
+    registry_url: str = Field(
+        "file:", description="Service definitions: `file:` (the data folder) or `kubernetes:`"
+    )
     queue_url: str = Field(
         "memory:",
         repr=False,

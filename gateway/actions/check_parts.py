@@ -23,6 +23,7 @@ async def check_parts(backends: Backends) -> dict[str, str]:
 
 def _checks(backends: Backends) -> dict[str, Callable[[], Awaitable[None]]]:
     return {
+        "registry": backends.registry.ready,
         "ledger": backends.ledger.ready,
         "queue": backends.queue.ready,
         "objects": backends.objects.ready,

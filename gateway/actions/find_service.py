@@ -3,7 +3,6 @@
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.deployed import Deployed
-from gateway.domain.job import Job
 from gateway.domain.problems import Forbidden, NotFound
 
 
@@ -28,11 +27,16 @@ def require_owned(backends: Backends, name: str, caller: Caller) -> Deployed:
     return deployed
 
 
-def current_service(backends: Backends, job: Job) -> Deployed | None:
-    """The service the job was accepted for, as it is now; None if it was deleted since, even if one of its
-    name is back."""
-    deployed = backends.registry.get(job.service)
-    return deployed if deployed is not None and deployed.uid == job.service_uid else None
+async def current_service(backends: Backends, *, name: str, uid: str) -> Deployed | None:
+    """That very service as it is now; None if it was deleted since, even if one of its name is back.
+
+    Before it is said to be gone it is looked up where it is kept: another process may just have deployed it.
+    Raises Unavailable.
+    """
+    deployed = backends.registry.get(name)
+    if deployed is None or deployed.uid != uid:
+        deployed = await backends.registry.look_up(name)
+    return deployed if deployed is not None and deployed.uid == uid else None
 
 
 def _visible(deployed: Deployed, caller: Caller) -> bool:

@@ -28,7 +28,7 @@ async def launch_attempt(backends: Backends, job_id: JobId) -> None:
         return
     if job.state is not JobState.QUEUED:
         return
-    deployed = current_service(backends, job)
+    deployed = await current_service(backends, name=job.service, uid=job.service_uid)
     if deployed is None:
         await backends.ledger.cancel(job_id, reason="its service was deleted", now=backends.now())
         return

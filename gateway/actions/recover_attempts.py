@@ -55,7 +55,7 @@ async def _claimed_for(backends: Backends, job: Job) -> timedelta:
 
 
 async def _relaunch(backends: Backends, job: Job) -> None:
-    deployed = current_service(backends, job)
+    deployed = await current_service(backends, name=job.service, uid=job.service_uid)
     if deployed is None or job.cancel_requested:
         await settle_attempt(backends, _lost(job))
         return

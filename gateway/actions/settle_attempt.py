@@ -25,7 +25,7 @@ async def settle_attempt(backends: Backends, ending: Ending) -> None:
         await backends.launcher.forget(ending.attempt)
         return
     now = backends.now()
-    deployed = current_service(backends, job)
+    deployed = await current_service(backends, name=job.service, uid=job.service_uid)
     policy = deployed.service.policy if deployed is not None else Policy()
     verdict = judge(job, ending, policy=policy, now=now)
     settled = await backends.ledger.settle(

@@ -3,12 +3,18 @@ repeated at will."""
 
 from datetime import timedelta
 
+import structlog
+
 from gateway.actions.announce_jobs import announce_jobs
 from gateway.actions.discard_jobs import discard_jobs
+from gateway.actions.find_service import current_service
 from gateway.actions.remove_service import clear_service
 from gateway.actions.settle_attempt import admit_waiting
 from gateway.backends.connect import Backends
 from gateway.domain.job import FINAL_STATES
+from gateway.domain.problems import Unavailable
+
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 FIRST_ANNOUNCEMENT_S = 5.0
@@ -53,6 +59,14 @@ async def expire_jobs(backends: Backends) -> None:
             break
     await backends.ledger.forget_keys(now=now)
     for name, uid in await backends.ledger.services():
-        deployed = backends.registry.get(name)
-        if deployed is None or deployed.uid != uid:
+        if await _is_gone(backends, name=name, uid=uid):
             await clear_service(backends, name=name, uid=uid)
+
+
+async def _is_gone(backends: Backends, *, name: str, uid: str) -> bool:
+    """Surely: one whose definition cannot be read now is not, and keeps no other from being looked at."""
+    try:
+        return await current_service(backends, name=name, uid=uid) is None
+    except Unavailable as problem:
+        log.warning("service.uncertain", service=name, why=problem.detail)
+        return False

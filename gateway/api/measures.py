@@ -3,7 +3,7 @@ outcomes, never callers or ids."""
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -55,11 +55,20 @@ class Measures:
     def noticed(self, *, outcome: str) -> None:
         self._events.labels(outcome).inc()
 
-    def render(self, census: Census, totals: Mapping[str, int]) -> bytes:
-        """All of it in Prometheus's text form, with the ledger's own numbers as they are now."""
+    def render(self, census: Census, totals: Mapping[str, int], *, services: int, unreadable: int) -> bytes:
+        """All of it in Prometheus's text form, with the numbers of ledger and registry as they are now."""
+        registry = CollectorRegistry()
+        kept = Gauge(
+            "oscar_gateway_services",
+            "Services by state: deployed, or unreadable",
+            ["state"],
+            registry=registry,
+        )
+        kept.labels("deployed").set(services)
+        kept.labels("unreadable").set(unreadable)
         ledger = CollectorRegistry()
         ledger.register(_LedgerNumbers(census, totals))
-        return generate_latest(self._registry) + generate_latest(ledger)
+        return generate_latest(self._registry) + generate_latest(registry) + generate_latest(ledger)
 
 
 class _LedgerNumbers(Collector):

@@ -7,6 +7,11 @@ from gateway.api.operations import Ask
 
 
 async def metrics(ask: Ask) -> Response:
-    ledger = ask.backends.ledger
-    text = ask.site.measures.render(await ledger.census(), await ledger.totals())
+    ledger, registry = ask.backends.ledger, ask.backends.registry
+    text = ask.site.measures.render(
+        await ledger.census(),
+        await ledger.totals(),
+        services=sum(1 for _ in registry.all()),
+        unreadable=registry.unreadable(),
+    )
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
@@ -25,6 +26,9 @@ from gateway.domain.rooms import Rooms
 from gateway.executors.pick import open_executor
 from gateway.executors.protocol import Executor
 from gateway.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gateway.backends.cluster import Cluster
 
 
 def utc_now() -> datetime:
@@ -76,7 +80,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
     opened.
     """
     async with AsyncExitStack() as stack:
-        registry = await _open_registry(settings)
+        cluster = _SharedCluster(settings, stack)
+        registry = await _open_registry(settings, cluster, stack)
         objects, face = await _open_objects(settings, stack)
         executors = _Executors(settings, stack)
         backends = Backends(
@@ -93,14 +98,19 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
         yield backends, face
 
 
-async def _open_registry(settings: Settings) -> Registry:
+async def _open_registry(settings: Settings, cluster: "_SharedCluster", stack: AsyncExitStack) -> Registry:
     match _scheme(settings.registry_url):
         case "file":
             from gateway.backends.registry.directory import load_directory
 
             return await load_directory(settings.data_dir / "services")
+        case "kubernetes":
+            from gateway.backends.registry.kubernetes.registry import open_kubernetes_registry
+
+            opening = open_kubernetes_registry(await cluster.get(), now=utc_now, tidy_s=settings.reconcile_s)
+            return await stack.enter_async_context(opening)
         case _:
-            raise _unknown("REGISTRY_URL", "file:")
+            raise _unknown("REGISTRY_URL", "file:, kubernetes:")
 
 
 async def _open_ledger(settings: Settings, stack: AsyncExitStack) -> Ledger:
@@ -146,6 +156,22 @@ async def _open_objects(settings: Settings, stack: AsyncExitStack) -> tuple[Obje
             return store, StoreFace(face, listening, store.listen)
         case _:
             raise _unknown("OBJECTS_URL", "file:")
+
+
+class _SharedCluster:
+    """The Kubernetes cluster, opened once by the first role that lives there."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._open: Cluster | None = None
+
+    async def get(self) -> "Cluster":
+        from gateway.backends.cluster import open_cluster
+
+        if self._open is None:
+            self._open = await self._stack.enter_async_context(open_cluster(self._settings))
+        return self._open
 
 
 class _Executors:

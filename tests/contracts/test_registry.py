@@ -2,7 +2,8 @@
 
 import asyncio
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,18 +19,24 @@ from gateway.backends.registry.record import RecordError, parse_record, record_b
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Conflict, NotFound, Unavailable
 from gateway.domain.service import Environment, Service, StorageRule
+from tests.contracts.kubernetes_registry import namespace_of_its_own, open_in
 
-REGISTRIES = ["directory"]
+REGISTRIES = ["directory", pytest.param("kubernetes", marks=pytest.mark.services)]
 NOW = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 Open = Callable[[], Awaitable[Registry]]
 
 
 @pytest.fixture(params=REGISTRIES)
-def open_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+async def open_registry(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     """Open it, or open it again: what another process, or a later one, would see."""
     match request.param:
         case "directory":
-            return lambda: load_directory(tmp_path / "services")
+            yield lambda: load_directory(tmp_path / "services")
+        case "kubernetes":
+            kubeconfig: Path = request.getfixturevalue("kubeconfig")
+            async with AsyncExitStack() as stack:
+                namespace = await stack.enter_async_context(namespace_of_its_own(kubeconfig))
+                yield lambda: stack.enter_async_context(open_in(kubeconfig, namespace))
         case other:
             raise ValueError(other)
 

@@ -1,6 +1,6 @@
 """Cluster: what the backends ask of the Kubernetes API, a method a verb. Objects are the API's own JSON."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
 from gateway.backends.cluster.refusals import Expired
@@ -73,7 +73,7 @@ class Cluster:
         label_selector: str = "",
         *,
         report: Callable[[Problem | None], None] = lambda _: None,
-    ) -> AsyncIterator[Change]:
+    ) -> AsyncGenerator[Change]:
         """The whole list, then every change, for ever; the whole list anew (SYNCED) if changes were missed.
 
         Never raises Problems: `report` is told what keeps it from seeing changes, and None when it sees them

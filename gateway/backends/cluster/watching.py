@@ -37,7 +37,7 @@ class Change:
 
 async def watch(
     list_whole: ListWhole, connection: Sending, path: str, selector: str, *, report: Report
-) -> AsyncIterator[Change]:
+) -> AsyncGenerator[Change]:
     """See Cluster.watch."""
     health = _Health(path, report)
     version = ""

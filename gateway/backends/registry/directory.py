@@ -34,7 +34,8 @@ log = structlog.get_logger()
 
 async def load_directory(folder: Path) -> "DirectoryRegistry":
     """The registry of a folder, which is made if need be. Raises Unavailable, StorageFull."""
-    return DirectoryRegistry(folder, await asyncio.to_thread(_load, folder))
+    services, unreadable = await asyncio.to_thread(_load, folder)
+    return DirectoryRegistry(folder, services, unreadable=unreadable)
 
 
 class DirectoryRegistry:
@@ -44,8 +45,9 @@ class DirectoryRegistry:
     and memory.
     """
 
-    def __init__(self, folder: Path, services: dict[str, Deployed]) -> None:
+    def __init__(self, folder: Path, services: dict[str, Deployed], *, unreadable: int) -> None:
         self._folder = folder
+        self._unreadable = unreadable
         self._services = dict(sorted(services.items()))
         self._generation = 0
         self._turn = threading.Lock()
@@ -58,6 +60,15 @@ class DirectoryRegistry:
 
     def generation(self) -> int:
         return self._generation
+
+    def unreadable(self) -> int:
+        return self._unreadable
+
+    async def look_up(self, name: str) -> Deployed | None:
+        return self.get(name)
+
+    async def ready(self) -> None:
+        """Memory is all that readers need."""
 
     async def create(self, deployed: Deployed) -> None:
         await asyncio.to_thread(self._create, deployed)
@@ -109,12 +120,14 @@ class DirectoryRegistry:
         self._generation += 1
 
 
-def _load(folder: Path) -> dict[str, Deployed]:
+def _load(folder: Path) -> tuple[dict[str, Deployed], int]:
+    """The services, and how many files cannot be read."""
     with _problems():
         make_folder(folder)
         _remove_leftovers(folder)
-        found = (_read(path) for path in sorted(folder.glob("*.yaml")))
-        return {deployed.service.name: deployed for deployed in found if deployed}
+        found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
+        services = {deployed.service.name: deployed for deployed in found if deployed}
+        return services, found.count(None)
 
 
 def _read(path: Path) -> Deployed | None:
