@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gateway.backends.objects.embedded.sigv4 import ALGORITHM, Signing, request_digest, signed_time, signing
 from gateway.backends.objects.protocol import Provider
+from gateway.backends.objects.sigv4 import ALGORITHM, Signing, request_digest, signed_time, signing
 
 
 def signed_headers(

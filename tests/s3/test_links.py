@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.backends.objects.embedded.presign import presigned_url
+from gateway.backends.objects.presign import presigned_url
 from gateway.domain.mark import METADATA_KEY
 from tests.s3.conftest import Served
 from tests.s3.signer import error_code

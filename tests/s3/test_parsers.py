@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from gateway.backends.objects.embedded.face.authentication import parse_authorization
 from gateway.backends.objects.embedded.face.chunked import Chain, ChunkDecoder
 from gateway.backends.objects.embedded.face.errors import STATUSES, S3Error
-from gateway.backends.objects.embedded.face.markup import MarkupError, Node, document, element, parse_markup
 from gateway.backends.objects.embedded.face.ranges import parse_range
-from gateway.backends.objects.embedded.sigv4 import ALGORITHM, request_digest, signing
+from gateway.backends.objects.markup import MarkupError, Node, document, element, parse_markup
+from gateway.backends.objects.sigv4 import ALGORITHM, request_digest, signing
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 TIME = "20130524T000000Z"

@@ -4,9 +4,9 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from gateway.backends.objects.embedded.refusals import BucketMissing, BucketNotEmpty
 from gateway.backends.objects.embedded.version import moment
 from gateway.backends.objects.protocol import OWN_BUCKET, Bucket
+from gateway.backends.objects.refusals import BucketMissing, BucketNotEmpty
 
 BATCH = 500
 """Rows of a removed bucket forgotten in one transaction: others wait meanwhile."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.backends.objects.embedded.bucket_rows import bucket_id
-from gateway.backends.objects.embedded.names import key_bytes
-from gateway.backends.objects.embedded.refusals import ObjectMissing
 from gateway.backends.objects.embedded.version import Description, Segment, Version
+from gateway.backends.objects.names import key_bytes
+from gateway.backends.objects.refusals import ObjectMissing
 
 COLUMNS = "key, etag, size_bytes, modified_ms, content_type, headers, metadata"
 

@@ -19,7 +19,6 @@ from gateway.backends.objects.embedded import bucket_rows
 from gateway.backends.objects.embedded.blobs import Blobs
 from gateway.backends.objects.embedded.database import Database
 from gateway.backends.objects.embedded.listing import Page, list_page
-from gateway.backends.objects.embedded.names import key_bytes, require_bucket_name
 from gateway.backends.objects.embedded.notices import Notices, Origin
 from gateway.backends.objects.embedded.object_rows import (
     Draft,
@@ -30,10 +29,11 @@ from gateway.backends.objects.embedded.object_rows import (
     replace_object,
     wanted_blobs,
 )
-from gateway.backends.objects.embedded.presign import presigned_url
 from gateway.backends.objects.embedded.schema import SCHEMA
 from gateway.backends.objects.embedded.uploads import Uploads
 from gateway.backends.objects.embedded.version import Description, Version, now_ms
+from gateway.backends.objects.names import key_bytes, require_bucket_name
+from gateway.backends.objects.presign import presigned_url
 from gateway.backends.objects.protocol import OWN_BUCKET, Bucket, Listener, Listing, Provider
 from gateway.domain.event import StoredObject
 from gateway.domain.mark import METADATA_KEY

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.backends.objects.embedded.bucket_rows import bucket_id
-from gateway.backends.objects.embedded.names import key_bytes
 from gateway.backends.objects.embedded.object_rows import Draft
-from gateway.backends.objects.embedded.refusals import (
+from gateway.backends.objects.embedded.version import Description, Segment
+from gateway.backends.objects.names import key_bytes
+from gateway.backends.objects.refusals import (
     PartInvalid,
     PartOrderInvalid,
     PartTooSmall,
     UploadMissing,
 )
-from gateway.backends.objects.embedded.version import Description, Segment
 from gateway.domain.problems import TooLarge
 
 PART_LEAST_BYTES = 5 << 20

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
-from gateway.backends.objects.embedded.face.markup import document
+from gateway.backends.objects.markup import document
 
 
 def empty(status: int = 204, headers: dict[str, str] | None = None) -> Response:

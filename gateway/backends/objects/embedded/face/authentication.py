@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.backends.objects.embedded.face.errors import S3Error
 from gateway.backends.objects.embedded.face.requests import S3Request
-from gateway.backends.objects.embedded.presign import EXPIRY_LIMIT_S
-from gateway.backends.objects.embedded.sigv4 import (
+from gateway.backends.objects.presign import EXPIRY_LIMIT_S
+from gateway.backends.objects.protocol import Provider
+from gateway.backends.objects.sigv4 import (
     ALGORITHM,
     TIME_FORMAT,
     UNSIGNED_PAYLOAD,
@@ -21,7 +22,6 @@ from gateway.backends.objects.embedded.sigv4 import (
     request_digest,
     signing,
 )
-from gateway.backends.objects.protocol import Provider
 
 SKEW = timedelta(minutes=15)
 

@@ -12,9 +12,9 @@ from gateway.backends.objects.embedded.face.authentication import Identity
 from gateway.backends.objects.embedded.face.checks import Checks
 from gateway.backends.objects.embedded.face.chunked import Chain, ChunkDecoder
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.face.markup import MarkupError, Node, parse_markup
 from gateway.backends.objects.embedded.face.requests import S3Request
-from gateway.backends.objects.embedded.sigv4 import UNSIGNED_PAYLOAD
+from gateway.backends.objects.markup import MarkupError, Node, parse_markup
+from gateway.backends.objects.sigv4 import UNSIGNED_PAYLOAD
 
 IDLE_LIMIT_S = 300
 """How long a client may send nothing in the middle of a body."""

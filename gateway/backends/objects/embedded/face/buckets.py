@@ -5,7 +5,7 @@ from starlette.responses import Response
 from gateway.backends.objects.embedded.face.answers import empty, timestamp, xml
 from gateway.backends.objects.embedded.face.calls import Call
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.face.markup import Node, element
+from gateway.backends.objects.markup import Node, element
 
 TAGS_LIMIT = 50
 TAG_NAME_LIMIT = 128

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from gateway.backends.objects.embedded.face.authentication import Identity
 from gateway.backends.objects.embedded.face.bodies import payload, read_document
-from gateway.backends.objects.embedded.face.markup import Node
 from gateway.backends.objects.embedded.face.requests import S3Request
 from gateway.backends.objects.embedded.notices import EventName, Origin
 from gateway.backends.objects.embedded.store import EmbeddedObjects
+from gateway.backends.objects.markup import Node
 
 
 @dataclass(frozen=True, slots=True)

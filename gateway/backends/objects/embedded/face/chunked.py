@@ -12,7 +12,7 @@ import re
 from enum import Enum
 
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.sigv4 import ALGORITHM, EMPTY_SHA256, Signing
+from gateway.backends.objects.sigv4 import ALGORITHM, EMPTY_SHA256, Signing
 
 LINE_LIMIT_BYTES = 1024
 TRAILERS_LIMIT = 16

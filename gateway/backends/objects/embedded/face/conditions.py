@@ -7,8 +7,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from gateway.backends.objects.embedded.face.errors import S3Error
 from gateway.backends.objects.embedded.face.requests import S3Request
 from gateway.backends.objects.embedded.object_rows import Guard
-from gateway.backends.objects.embedded.refusals import ObjectMissing, PreconditionFailed
 from gateway.backends.objects.embedded.version import Version
+from gateway.backends.objects.refusals import ObjectMissing, PreconditionFailed
 
 COPY_SOURCE = "x-amz-copy-source-"
 

@@ -10,11 +10,11 @@ from gateway.backends.objects.embedded.face.calls import Call
 from gateway.backends.objects.embedded.face.conditions import require_copyable, write_guard
 from gateway.backends.objects.embedded.face.descriptions import read_description
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.face.markup import element
 from gateway.backends.objects.embedded.face.multipart import find_upload, part_number
 from gateway.backends.objects.embedded.face.ranges import parse_range
 from gateway.backends.objects.embedded.store import Reading
 from gateway.backends.objects.embedded.version import moment
+from gateway.backends.objects.markup import element
 from gateway.backends.objects.protocol import OWN_BUCKET
 
 

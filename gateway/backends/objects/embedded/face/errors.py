@@ -3,8 +3,8 @@
 Everything the face refuses is one of these.
 """
 
-from gateway.backends.objects.embedded.face.markup import DECLARATION, element
-from gateway.backends.objects.embedded.refusals import (
+from gateway.backends.objects.markup import DECLARATION, element
+from gateway.backends.objects.refusals import (
     BucketMissing,
     BucketNameInvalid,
     BucketNotEmpty,

@@ -13,9 +13,9 @@ from gateway.backends.objects.embedded.face.answers import quoted, timestamp, ur
 from gateway.backends.objects.embedded.face.buckets import owner
 from gateway.backends.objects.embedded.face.calls import Call
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.face.markup import element
 from gateway.backends.objects.embedded.listing import Page
 from gateway.backends.objects.embedded.version import Version
+from gateway.backends.objects.markup import element
 
 KEYS_LIMIT = 1000
 

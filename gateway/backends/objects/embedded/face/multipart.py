@@ -11,9 +11,9 @@ from gateway.backends.objects.embedded.face.conditions import write_guard
 from gateway.backends.objects.embedded.face.descriptions import read_description
 from gateway.backends.objects.embedded.face.errors import S3Error
 from gateway.backends.objects.embedded.face.listings import encoding
-from gateway.backends.objects.embedded.face.markup import Node, element
 from gateway.backends.objects.embedded.upload_rows import Part, Upload
 from gateway.backends.objects.embedded.version import moment
+from gateway.backends.objects.markup import Node, element
 
 PARTS_LIMIT = 10_000
 LISTED_LIMIT = 1000

@@ -7,12 +7,12 @@ from gateway.backends.objects.embedded.face.calls import Call
 from gateway.backends.objects.embedded.face.conditions import require_readable, write_guard
 from gateway.backends.objects.embedded.face.descriptions import object_headers, overrides, read_description
 from gateway.backends.objects.embedded.face.errors import S3Error
-from gateway.backends.objects.embedded.face.markup import element
 from gateway.backends.objects.embedded.face.ranges import parse_range
-from gateway.backends.objects.embedded.names import key_bytes
-from gateway.backends.objects.embedded.refusals import KeyInvalid
 from gateway.backends.objects.embedded.store import Reading
 from gateway.backends.objects.embedded.version import Version
+from gateway.backends.objects.markup import element
+from gateway.backends.objects.names import key_bytes
+from gateway.backends.objects.refusals import KeyInvalid
 
 DELETED_LIMIT = 1000
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from gateway.backends.objects.embedded.sigv4 import (
+from gateway.backends.objects.protocol import Provider
+from gateway.backends.objects.sigv4 import (
     ALGORITHM,
     UNSIGNED_PAYLOAD,
     encoded,
@@ -12,7 +13,6 @@ from gateway.backends.objects.embedded.sigv4 import (
     signed_time,
     signing,
 )
-from gateway.backends.objects.protocol import Provider
 from gateway.domain.problems import Invalid
 
 EXPIRY_LIMIT_S = 604800

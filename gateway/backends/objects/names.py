@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.backends.objects.embedded.refusals import BucketNameInvalid, KeyInvalid
+from gateway.backends.objects.refusals import BucketNameInvalid, KeyInvalid
 
 KEY_LIMIT_BYTES = 1024
 
