@@ -15,16 +15,18 @@ MADE: dict[str, Callable[[], str]] = {
 
 
 def with_credentials(settings: Settings) -> Settings:
-    """The settings with no credential empty; what is given wins over what is kept. Raises SettingsError if
-    it cannot be kept."""
+    """The settings with no credential empty but those of a foreign store, which nobody can make up; what is
+    given wins over what is kept. Raises SettingsError if it cannot be kept."""
     path = settings.data_dir / "credentials.json"
+    embedded = settings.objects_url.startswith("file:")
     try:
         kept = json.loads(path.read_text()) if path.exists() else {}
-        missing = {name: make() for name, make in MADE.items() if name not in kept}
+        made = {name: make for name, make in MADE.items() if embedded or not name.startswith("s3_")}
+        missing = {name: make() for name, make in made.items() if name not in kept}
         if missing:
             kept |= missing
             make_folder(path.parent)
             replace_file(path, json.dumps(kept, indent=1).encode())
     except (OSError, ValueError) as error:
         raise SettingsError(f"DATA_DIR: credentials.json cannot be kept there: {error}") from error
-    return settings.model_copy(update={name: kept[name] for name in MADE if not getattr(settings, name)})
+    return settings.model_copy(update={name: kept[name] for name in made if not getattr(settings, name)})

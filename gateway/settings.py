@@ -33,7 +33,10 @@ class Settings(BaseModel):
         repr=False,
         description="Deliveries: `memory:`, or `amqp(s)://user:password@host:port/vhost`",
     )
-    objects_url: str = Field("file:", description="Object store: `file:` (embedded S3 over the data folder)")
+    objects_url: str = Field(
+        "file:",
+        description="Object store: `file:` (embedded S3 over the data folder), or any S3's `https://…`",
+    )
     invoker_url: str = Field("process:", description="What answers calls: `process:`, `docker:` or `auto:`")
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
@@ -50,10 +53,20 @@ class Settings(BaseModel):
     s3_public_url: str = Field("", description="How clients reach the store; default: address and port")
     s3_region: str = Field("us-east-1", min_length=1, description="Region the store signs for")
     s3_access_key: str = Field(
-        "", description="Access key of the store; default: made at the first start and kept"
+        "",
+        description="Access key of the store; default, if embedded: made at the first start and kept",
     )
     s3_secret_key: str = Field(
-        "", repr=False, description="Its secret; default: made at the first start and kept"
+        "", repr=False, description="Its secret; default, if embedded: made at the first start and kept"
+    )
+    s3_own_bucket: str = Field(
+        "oscar-gateway",
+        min_length=3,
+        description="What the gateway's own bucket is called in another store",
+    )
+    s3_events_arn: str = Field(
+        "",
+        description="By which target another store tells `POST /events` of new files; empty: it does not",
     )
     events_token: str = Field(
         "", repr=False, description="Bearer token of `POST /events`; empty closes that route"
@@ -106,7 +119,9 @@ class Settings(BaseModel):
     run_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/run`, bytes")
     job_body_limit: int = Field(1 << 30, ge=1, description="Largest body of `/job`, bytes")
     body_limit: int = Field(4 << 20, ge=1, description="Largest body of every other request, bytes")
-    object_limit: int = Field(5 << 40, ge=1, description="Largest object the embedded store takes, bytes")
+    object_limit: int = Field(
+        5 << 40, ge=1, description="Largest object the embedded store takes, or the gateway puts, bytes"
+    )
     output_limit: int = Field(16 << 30, ge=1, description="Output files of one run together, bytes")
     log_limit: int = Field(
         64 << 20, ge=1024, description="Kept of one run's log, and of its standard output as a result, bytes"
@@ -119,7 +134,11 @@ class Settings(BaseModel):
         30 * 86400, gt=0, description="How long an ended job, its log and its result are kept"
     )
     idempotency_s: float = Field(86400, gt=0, description="How long an `Idempotency-Key` is remembered")
-    reconcile_s: float = Field(300, gt=0, description="Seconds between two listings of every input bucket")
+    reconcile_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds between two listings of every input bucket; 0: 300, or 15 where none is told",
+    )
     delete_buckets: bool = Field(
         True,
         description="Deleting a service deletes buckets made for it that no other uses, as OSCAR does",
@@ -136,6 +155,11 @@ class Settings(BaseModel):
     @property
     def ledger_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'ledger.db'}"
+
+    @property
+    def reconcile_every_s(self) -> float:
+        told = self.objects_url.startswith("file:") or bool(self.s3_events_arn and self.events_token)
+        return self.reconcile_s or (300 if told else 15)
 
     @property
     def embedded(self) -> tuple[str, ...]:

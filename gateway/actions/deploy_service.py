@@ -11,11 +11,12 @@ import structlog
 
 from gateway.actions.allow_images import require_allowed_image
 from gateway.actions.find_service import require_owned
+from gateway.actions.watch_buckets import watch_buckets
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.backends.objects.protocol import OWN_BUCKET
 from gateway.domain.deployed import Deployed
-from gateway.domain.matching import buckets_of
+from gateway.domain.matching import buckets_of, input_buckets
 from gateway.domain.problems import Conflict, Invalid
 from gateway.domain.service import Service, complete, parse_service
 
@@ -42,6 +43,7 @@ async def create_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
         undo.push_async_callback(backends.invoker.retire, service.name)
         await backends.registry.create(deployed)
         undo.pop_all()
+    await watch_buckets(backends, only=input_buckets(service))
     log.info("service.deployed", service=service.name, owner=service.owner)
     return deployed
 
@@ -63,6 +65,7 @@ async def update_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
         await _prepare(backends, deployed, undo)
         await backends.registry.replace(deployed, previous=previous)
         undo.pop_all()
+    await watch_buckets(backends, only=input_buckets(previous.service) | input_buckets(service))
     log.info("service.updated", service=service.name, owner=service.owner)
     return deployed
 

@@ -6,11 +6,12 @@ import structlog
 from gateway.actions.cancel_job import cancel_job
 from gateway.actions.discard_jobs import discard_service_jobs
 from gateway.actions.find_service import require_owned
+from gateway.actions.watch_buckets import watch_buckets
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import FINAL_STATES, JobQuery, JobState
-from gateway.domain.matching import buckets_of
+from gateway.domain.matching import buckets_of, input_buckets
 from gateway.domain.problems import NotFound
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ async def remove_service(backends: Backends, name: str, caller: Caller) -> None:
     await clear_service(backends, name=name, uid=deployed.uid)
     if backends.settings.delete_buckets:
         await _remove_buckets(backends, deployed)
+    await watch_buckets(backends, only=input_buckets(deployed.service))
 
 
 async def clear_service(backends: Backends, *, name: str, uid: str) -> None:

@@ -154,8 +154,14 @@ async def _open_objects(settings: Settings, stack: AsyncExitStack) -> tuple[Obje
             )
             face = build_face(store, origins=tuple(settings.cors_origins.split()))
             return store, StoreFace(face, listening, store.listen)
+        case "http" | "https":
+            from gateway.backends.objects.s3.place import place_of
+            from gateway.backends.objects.s3.store import open_s3
+
+            opening = open_s3(place_of(settings), object_limit=settings.object_limit)
+            return await stack.enter_async_context(opening), None
         case _:
-            raise _unknown("OBJECTS_URL", "file:")
+            raise _unknown("OBJECTS_URL", "file:, http(s)://")
 
 
 class _SharedCluster:

@@ -33,6 +33,22 @@ def buckets_of(service: Service) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rule.bucket for rule in _embedded(service)))
 
 
+def input_buckets(service: Service) -> frozenset[str]:
+    """The buckets its work comes from."""
+    return frozenset(rule.bucket for rule in service.input if rule.embedded)
+
+
+def feeds_itself(service: Service) -> bool:
+    """Whether what it writes could be its own work, were it not marked."""
+    return any(
+        into.bucket == taken.bucket
+        and (_below(into).startswith(_below(taken)) or _below(taken).startswith(_below(into)))
+        for into in service.output
+        for taken in service.input
+        if into.embedded and taken.embedded
+    )
+
+
 def input_prefixes(service: Service) -> tuple[tuple[str, str, str], ...]:
     """Bucket, key prefix and path of each input rule: what `takes` could take is listed under the prefix."""
     return tuple(

@@ -26,8 +26,9 @@ def link(served: Served, bucket: str) -> Link:
         headers: Mapping[str, str] | None = None,
     ) -> str:
         now = datetime.now(UTC) - timedelta(seconds=age_s)
+        path = f"/{bucket}/{key}"
         return presigned_url(
-            served.provider, method, bucket, key, expires_s=expires_s, now=now, headers=headers or {}
+            served.provider, method, path, expires_s=expires_s, now=now, headers=headers or {}
         )
 
     return make

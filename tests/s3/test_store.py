@@ -16,6 +16,7 @@ from gateway.backends.objects.embedded.notices import Origin
 from gateway.backends.objects.embedded.store import EmbeddedObjects, open_embedded
 from gateway.backends.objects.embedded.version import Description, now_ms
 from gateway.backends.objects.protocol import OWN_BUCKET, Provider
+from gateway.domain.event import StoredObject
 from gateway.domain.problems import Forbidden, NotFound, Unavailable
 
 PROVIDER = Provider("http://127.0.0.1:9000", False, "us-east-1", "access", "secret")
@@ -67,6 +68,18 @@ async def test_a_removed_bucket_leaves_no_bytes(store: EmbeddedObjects, tmp_path
 async def test_the_gateways_own_bucket_cannot_be_removed(store: EmbeddedObjects) -> None:
     with pytest.raises(Forbidden):
         await store.remove_bucket(OWN_BUCKET)
+
+
+async def test_the_listener_is_told_of_every_bucket_but_the_own(store: EmbeddedObjects) -> None:
+    told: list[StoredObject] = []
+
+    async def listen(stored: StoredObject, _: bytes) -> None:
+        told.append(stored)
+
+    store.listen(listen)
+    await store.put(OWN_BUCKET, "own", body(b"x"))
+    stored = await store.put("things", "k", body(b"x"), mark="m")
+    assert told == [stored]
 
 
 async def test_a_copy_has_bytes_of_its_own(store: EmbeddedObjects) -> None:

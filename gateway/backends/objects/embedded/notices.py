@@ -23,6 +23,7 @@ LISTENER_LIMIT_S = 10
 EventName = Literal[
     "s3:ObjectCreated:Put", "s3:ObjectCreated:Copy", "s3:ObjectCreated:CompleteMultipartUpload"
 ]
+COMPLETED: EventName = "s3:ObjectCreated:CompleteMultipartUpload"
 
 
 @dataclass(frozen=True, slots=True)

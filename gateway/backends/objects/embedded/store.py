@@ -5,8 +5,9 @@ written as a new blob first and swapped in by one transaction, so that readers, 
 kill, see the whole old or the whole new one. One process at a time may have a directory open.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from gateway.backends.objects.embedded import bucket_rows
 from gateway.backends.objects.embedded.blobs import Blobs
 from gateway.backends.objects.embedded.database import Database
 from gateway.backends.objects.embedded.listing import Page, list_page
-from gateway.backends.objects.embedded.notices import Notices, Origin
+from gateway.backends.objects.embedded.notices import COMPLETED, Notices, Origin
 from gateway.backends.objects.embedded.object_rows import (
     Draft,
     Guard,
@@ -33,11 +34,15 @@ from gateway.backends.objects.embedded.schema import SCHEMA
 from gateway.backends.objects.embedded.uploads import Uploads
 from gateway.backends.objects.embedded.version import Description, Version, now_ms
 from gateway.backends.objects.names import key_bytes, require_bucket_name
-from gateway.backends.objects.presign import presigned_url
-from gateway.backends.objects.protocol import OWN_BUCKET, Bucket, Listener, Listing, Provider
+from gateway.backends.objects.presign import part_query, presigned_url
+from gateway.backends.objects.protocol import OWN_BUCKET, Bucket, Listener, Listing, Provider, UploadPart
+from gateway.backends.objects.refusals import UploadMissing
 from gateway.domain.event import StoredObject
 from gateway.domain.mark import METADATA_KEY
 from gateway.domain.problems import Forbidden
+
+WALKED = 1000
+"""Objects on a page of a walk."""
 
 log = structlog.get_logger(__name__)
 
@@ -141,8 +146,9 @@ class EmbeddedObjects:
         content_type: str = "application/octet-stream",
         mark: str = "",
     ) -> StoredObject:
-        description = Description(content_type, metadata={METADATA_KEY: mark} if mark else {})
-        version = await self.write(bucket, key, body, description=description, origin=Origin())
+        version = await self.write(
+            bucket, key, body, description=_marked(content_type, mark), origin=Origin()
+        )
         return version.stored()
 
     async def write(
@@ -225,6 +231,30 @@ class EmbeddedObjects:
             lambda db: list_page(db, bucket, prefix=prefix, delimiter=delimiter, after=after, limit=limit)
         )
 
+    async def walk(self, bucket: str, *, prefix: str = "") -> AsyncGenerator[tuple[StoredObject, ...], None]:
+        after: str | None = ""
+        while after is not None:
+            page = await self.list(bucket, prefix=prefix, after=after, limit=WALKED)
+            yield page.objects
+            after = page.next_after
+
+    async def begin_upload(
+        self, bucket: str, key: str, *, content_type: str = "application/octet-stream", mark: str = ""
+    ) -> str:
+        return (await self.uploads.begin(bucket, key, _marked(content_type, mark))).id
+
+    async def complete_upload(
+        self, bucket: str, key: str, upload: str, parts: Sequence[tuple[int, str]]
+    ) -> StoredObject:
+        begun = await self.uploads.find(bucket, key, upload)
+        return (await self.uploads.complete(begun, parts, origin=Origin(event=COMPLETED))).stored()
+
+    async def abort_upload(self, bucket: str, key: str, upload: str) -> None:
+        try:
+            await self.uploads.abort(await self.uploads.find(bucket, key, upload))
+        except UploadMissing:
+            return
+
     def presign(
         self,
         method: Literal["GET", "PUT"],
@@ -234,10 +264,23 @@ class EmbeddedObjects:
         expires_s: int,
         now: datetime,
         headers: Mapping[str, str] | None = None,
+        inside: bool = False,  # noqa: ARG002 - it has one address
     ) -> str:
+        path = f"/{bucket}/{key}"
+        return presigned_url(self.provider, method, path, expires_s=expires_s, now=now, headers=headers or {})
+
+    def presign_part(self, bucket: str, key: str, part: UploadPart, *, expires_s: int, now: datetime) -> str:
+        path, query = f"/{bucket}/{key}", part_query(part)
         return presigned_url(
-            self.provider, method, bucket, key, expires_s=expires_s, now=now, headers=headers or {}
+            self.provider, "PUT", path, expires_s=expires_s, now=now, headers={}, query=query
         )
+
+    async def watch(self, bucket: str, prefixes: Collection[str]) -> None:
+        """It tells its listener of everything anyway."""
+
+    async def resumed(self) -> None:
+        """It lives and dies with this process."""
+        await asyncio.Event().wait()
 
     async def ready(self) -> None:
         await self._database.read(lambda db: db.execute("SELECT 1 FROM buckets LIMIT 1").fetchone())
@@ -254,3 +297,7 @@ class EmbeddedObjects:
     async def _forget_removed(self) -> None:
         while await self._database.exchange(bucket_rows.forget_removed):
             pass
+
+
+def _marked(content_type: str, mark: str) -> Description:
+    return Description(content_type, metadata={METADATA_KEY: mark} if mark else {})
