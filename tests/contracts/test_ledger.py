@@ -1,10 +1,8 @@
 """What every ledger promises, whichever database it is in: a new one starts by adding its name to LEDGERS."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -29,31 +27,18 @@ from gateway.domain.job import (
     ResultKind,
 )
 from gateway.domain.problems import Invalid, KeyReused, NotFound, Unavailable
+from tests.ledger.empty import file, made_file, postgresql_url, server, sqlite_url
 
-LEDGERS = ["sqlite"]
+__all__ = ["file", "made_file", "postgresql_url", "server", "sqlite_url"]
+
+LEDGERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 
 
 @pytest.fixture(params=LEDGERS)
-def url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_file: Path) -> str:
+def url(request: pytest.FixtureRequest) -> str:
     """Of an empty ledger of the test's own."""
-    match request.param:
-        case "sqlite":
-            return f"sqlite:///{shutil.copy(sqlite_file, tmp_path)}"
-        case other:
-            raise ValueError(other)
-
-
-@pytest.fixture(scope="session")
-def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once and copied for each test: that is ten times as fast as making one."""
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-
-    async def make() -> None:
-        async with open_ledger(f"sqlite:///{path}"):
-            pass
-
-    asyncio.run(make())
-    return path
+    of_the_kind: str = request.getfixturevalue(f"{request.param}_url")
+    return of_the_kind
 
 
 @pytest.fixture

@@ -1,26 +1,5 @@
-"""A file with an empty ledger, to copy: that is ten times as fast as making one."""
+"""The empty ledgers, for all tests of this folder."""
 
-import asyncio
-import shutil
-from pathlib import Path
+from tests.ledger.empty import file, made_file, postgresql_url, server, sqlite_url
 
-import pytest
-
-from gateway.backends.ledger.sql import open_ledger
-
-
-@pytest.fixture(scope="session")
-def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-
-    async def make() -> None:
-        async with open_ledger(f"sqlite:///{path}"):
-            pass
-
-    asyncio.run(make())
-    return path
-
-
-@pytest.fixture
-def file(made_file: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made_file, tmp_path))
+__all__ = ["file", "made_file", "postgresql_url", "server", "sqlite_url"]
