@@ -27,9 +27,9 @@ from gateway.domain.job import (
     ResultKind,
 )
 from gateway.domain.problems import Invalid, KeyReused, NotFound, Unavailable
-from tests.ledger.empty import file, made_file, postgresql_url, server, sqlite_url
+from tests.ledger.empty import file, made_database, made_file, postgresql_url, server, sqlite_url
 
-__all__ = ["file", "made_file", "postgresql_url", "server", "sqlite_url"]
+__all__ = ["file", "made_database", "made_file", "postgresql_url", "server", "sqlite_url"]
 
 LEDGERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 

@@ -8,8 +8,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -106,10 +106,9 @@ def own_postgresql(*options: str) -> Iterator[Server]:
         folder = Path(name)
         if user := _user():
             shutil.chown(folder, user)
-        initdb = [_program("initdb"), "-D", folder / "data", "-A", "trust", "-U", "tests", "-E", "UTF8", "-N"]
-        subprocess.run(
-            [*initdb, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder
-        )
+        initdb = [_program("initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "tests", "-N"]
+        locale = ["-E", "UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*initdb, *locale], check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder)
         server = Server(f"postgresql://tests@127.0.0.1:{_free_port()}/postgres", folder, options)
         try:
             yield server.start()
@@ -117,15 +116,15 @@ def own_postgresql(*options: str) -> Iterator[Server]:
             server.stop()
 
 
-@asynccontextmanager
-async def database(server: Server, *, template: str = "template1") -> AsyncIterator[str]:
-    """The URL of a database of one test's own, dropped after it."""
+@contextmanager
+def database(server: Server) -> Iterator[str]:
+    """The URL of an empty database of the caller's own, dropped after use. Not for inside an event loop."""
     name = f"test_{os.getpid()}_{next(names)}"
-    await execute(server.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    asyncio.run(execute(server.url, f"CREATE DATABASE {name}"))
     try:
         yield server.at(name)
     finally:
-        await execute(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+        asyncio.run(execute(server.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def execute(url: str, statement: str) -> None:
@@ -134,13 +133,6 @@ async def execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close(timeout=5)
-
-
-def make_database(server: Server, name: str) -> str:
-    """One that stays as long as the server: to be a template. Its URL."""
-    asyncio.run(execute(server.url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-    asyncio.run(execute(server.url, f"CREATE DATABASE {name}"))
-    return server.at(name)
 
 
 @contextmanager
