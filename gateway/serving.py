@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from gateway.credentials import with_credentials
 from gateway.domain.problems import Problem
+from gateway.http_protocol import HttpProtocol
 from gateway.logs import set_up_logs
 from gateway.private_file import make_folder
 from gateway.settings import Settings, SettingsError, read_settings
@@ -90,7 +91,7 @@ async def serving(app: ASGIApp, listening: socket.socket, settings: Settings) ->
     the grace."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         lifespan="off",
         access_log=False,
         log_config=None,

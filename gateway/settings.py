@@ -37,7 +37,11 @@ class Settings(BaseModel):
         "file:",
         description="Object store: `file:` (embedded S3 over the data folder), or any S3's `https://…`",
     )
-    invoker_url: str = Field("process:", description="What answers calls: `process:`, `docker:` or `auto:`")
+    invoker_url: str = Field(
+        "process:",
+        description="What answers calls: `process:`, `docker:` or `auto:`; or `http://<host>:<port>`, a "
+        "server that answers `POST /` for each service as `Host`",
+    )
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
 

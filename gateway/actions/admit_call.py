@@ -2,8 +2,6 @@
 What is over the bounds is refused at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 
 from gateway.backends.connect import Backends
 from gateway.domain.deployed import Deployed
@@ -14,33 +12,23 @@ RETRY_S = 1
 """A place may be free by then: calls are short, or they are jobs."""
 
 
-@contextmanager
-def admitted_caller(backends: Backends, caller: str) -> Iterator[None]:
-    """One of the caller's calls, from its beginning to its end. Raises TooMany."""
+def admit_caller(backends: Backends, caller: str) -> None:
+    """One of the caller's calls, until `backends.callers.leave`. Raises TooMany."""
     limit = backends.settings.caller_calls_limit
     if not backends.callers.enter(caller, places=limit):
         raise TooMany(
             f"{limit} of your calls are open, which is the limit (CALLER_CALLS_LIMIT); nothing was executed",
             retry_after_s=RETRY_S,
         )
-    try:
-        yield
-    finally:
-        backends.callers.leave(caller)
 
 
-@asynccontextmanager
-async def admitted_call(backends: Backends, deployed: Deployed, *, within_s: float) -> AsyncIterator[None]:
-    """A place among the service's direct calls, waited for at most that long. Raises Unavailable; then
-    nothing was executed."""
+async def admit_call(backends: Backends, deployed: Deployed, *, within_s: float) -> None:
+    """A place among the service's direct calls, until `backends.services.leave` of its uid; waited for at
+    most that long. Raises Unavailable; then nothing was executed."""
     settings, name = backends.settings, deployed.uid
     places = deployed.service.policy.calls_live or settings.service_calls_limit
     if not backends.services.enter(name, places=places):
         await _wait(backends.services, deployed, seats=settings.service_calls_waiting, within_s=within_s)
-    try:
-        yield
-    finally:
-        backends.services.leave(name)
 
 
 async def _wait(rooms: Rooms, deployed: Deployed, *, seats: int, within_s: float) -> None:

@@ -1,12 +1,17 @@
 """Run a service: one call, answered on the connection it came by; it leaves no trace in the ledger."""
 
+import itertools
 import secrets
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from gateway.backends.connect import Backends
 from gateway.backends.invoker.protocol import Call, Reply
+from gateway.domain.body import Body
 from gateway.domain.deployed import Deployed
+from gateway.domain.headers import Headers
+
+_LIFE = secrets.token_hex(8)
+_NUMBERS = itertools.count(1)
 
 
 def call_limit(backends: Backends, deployed: Deployed) -> float:
@@ -15,22 +20,16 @@ def call_limit(backends: Backends, deployed: Deployed) -> float:
 
 
 def run_service(
-    backends: Backends,
-    deployed: Deployed,
-    body: AsyncIterator[bytes],
-    *,
-    content_type: str,
-    query: str,
-    raw: bool,
+    backends: Backends, deployed: Deployed, body: Body, *, headers: Headers, query: bytes, raw: bool
 ) -> AbstractAsyncContextManager[Reply]:
     """The reply, while its context is open; leaving early ends the script. Raises what `Invoker.invoke`
     raises."""
     return backends.invoker.invoke(
         Call(
-            id=f"call-{secrets.token_hex(10)}",
+            id=f"call-{_LIFE}-{next(_NUMBERS)}",
             deployed=deployed,
             body=body,
-            content_type=content_type,
+            headers=headers,
             query=query,
             raw=raw,
             limit_s=call_limit(backends, deployed),

@@ -1,10 +1,11 @@
-"""The app: every layer around the endpoints, outermost first: CORS, edge, front, errors, then raw
-endpoints or the router."""
+"""The app: the front, and behind it the layers around every endpoint but `/run`, outermost first: CORS, edge,
+errors."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from gateway.api.access_log import AccessLog
+from gateway.api.call_line import CallLine
 from gateway.api.edge import Edge
 from gateway.api.errors import Errors
 from gateway.api.front import Front
@@ -27,6 +28,7 @@ TOLD_HEADERS = (
     "Retry-After",
     "Preference-Applied",
     "Content-Disposition",
+    "Server-Timing",
 )
 
 
@@ -34,8 +36,14 @@ def build_app(backends: Backends) -> ASGIApp:
     """The HTTP API over open backends. Knows nothing of their opening and closing."""
     measures = Measures()
     site = Site(backends, measures, AccessLog(backends.settings.data_dir / "access.log"), OPERATIONS)
-    front = Front(site, run=Errors(Run(site)), job=Errors(Job(site)), rest=Errors(build_router(site)))
-    return _shared(Edge(front, measures), backends.settings.cors_origins.split())
+    origins = backends.settings.cors_origins.split()
+    run = Run(site)
+    return Front(
+        run=run,
+        run_for_pages=_shared(run, origins),
+        job=_shared(Edge(CallLine(Errors(Job(site)), site), measures), origins),
+        rest=_shared(Edge(Errors(build_router(site)), measures), origins),
+    )
 
 
 def _shared(app: ASGIApp, origins: list[str]) -> ASGIApp:

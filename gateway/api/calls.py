@@ -12,6 +12,7 @@ from gateway.api.held import status_of_call
 from gateway.api.incoming import while_connected
 from gateway.api.jobs import WAIT_LIMIT_S
 from gateway.api.operations import Ask
+from gateway.domain.body import pieces_of
 from gateway.domain.job import Job
 from gateway.domain.prefer import parse_prefer
 from gateway.domain.problems import Conflict
@@ -42,8 +43,9 @@ async def read_answer(ask: Ask) -> Response:
         raise Conflict(f"the call {job.id} is {job.state.value}: it has no answer yet")
     raw = "application/octet-stream" in ask.headers.get("accept", "")
     reply = await answer_call(ask.backends, job, raw=raw)
-    headers = {**reply.headers, "X-OSCAR-Job-ID": job.id, "Vary": "Accept"}
-    return StreamingResponse(reply.body, reply.status, headers)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reply.headers}
+    headers |= {"X-OSCAR-Job-ID": job.id, "Vary": "Accept"}
+    return StreamingResponse(pieces_of(reply.body), reply.status, headers)
 
 
 async def _job(ask: Ask) -> Job:

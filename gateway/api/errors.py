@@ -69,7 +69,7 @@ class Errors:
         except ClientGone:
             return
         except Exception as error:
-            problem = _told(error)
+            problem = told(error)
             if begun:
                 log.warning("answer.cut", why=problem.detail)
                 return
@@ -94,7 +94,7 @@ def wants_problem_json(scope: Scope) -> bool:
     return scope["path"].startswith("/v1/") or PROBLEM_JSON in Headers(scope=scope).get("accept", "")
 
 
-def _told(error: Exception) -> Problem:
+def told(error: Exception) -> Problem:
     """What the caller is told: a Problem as it is, of anything else only where to look for it."""
     if isinstance(error, Problem):
         return error

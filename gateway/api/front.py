@@ -1,75 +1,40 @@
-"""The front: sends `/run/…` and `/job/…` to their raw endpoints and everything else to the router.
+"""The front: sends `/run/…` and `/job/…` to their raw endpoints and everything else to the router, each in
+the one spelling they know.
 
-The hot path so costs no route matching and no request object; OSCAR's access line is written for these two
-here.
+The hot path so costs no route matching, no request object and no layers: `/run` does by itself what those do.
 """
 
-import time
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from gateway.api.access_log import Answered
 from gateway.api.edge import ROUTE
-from gateway.api.errors import CLIENT_GONE
-from gateway.api.operations import Site
-
-CALLER = "oscar_gateway.caller"
-"""Where in the scope the raw endpoints leave who called, once they know."""
 
 
 class Front:
-    def __init__(self, site: Site, *, run: ASGIApp, job: ASGIApp, rest: ASGIApp) -> None:
-        self._site = site
-        self._raw = {"run": run, "job": job}
+    def __init__(self, *, run: ASGIApp, run_for_pages: ASGIApp, job: ASGIApp, rest: ASGIApp) -> None:
+        """`run_for_pages` answers what comes from pages in browsers, which tell their origin."""
+        self._run = run
+        self._run_for_pages = run_for_pages
+        self._job = job
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind, _, service = scope["path"][1:].partition("/")
-        raw = self._raw.get(kind)
-        if raw is None or not service or "/" in service:
-            await self._rest(scope, receive, send)
+        if scope["type"] != "http":
             return
-        scope["path_params"] = {"service": service}
-        scope[ROUTE] = f"/{kind}/{{service}}"
-        await self._logged(raw, scope, receive, send)
-
-    async def _logged(self, raw: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        began = time.perf_counter()
-        try:
-            await raw(scope, receive, sending)
-        finally:
-            if scope["method"] == "POST":
-                self._note(scope, status=status, took_s=time.perf_counter() - began)
-
-    def _note(self, scope: Scope, *, status: int, took_s: float) -> None:
-        client = scope.get("client")
-        self._site.access_log.note(
-            Answered(
-                at=self._site.backends.now(),
-                status=status or CLIENT_GONE,
-                took_s=took_s,
-                client=client[0] if client else "",
-                method=scope["method"],
-                path=scope["path"],
-                user=_user(scope.get(CALLER, "")),
-            )
-        )
+        scope["path"] = path = one_spelling(scope["path"])
+        kind, _, service = path[1:].partition("/")
+        app = self._rest
+        if kind in ("run", "job") and service and "/" not in service:
+            scope["path_params"] = {"service": service}
+            scope[ROUTE] = f"/{kind}/{{service}}"
+            app = self._job if kind == "job" else self._run_for_pages if _has_origin(scope) else self._run
+        await app(scope, receive, send)
 
 
-def _user(caller: str) -> str:
-    """OSCAR's words for who called."""
-    match caller:
-        case "cluster_admin":
-            return "oscar"
-        case "" | "token":
-            return "nil"
-        case _:
-            return caller
+def one_spelling(path: str) -> str:
+    """With one slash in front and none behind: clients write `/system/config/` and, joining carelessly,
+    `//system/config`."""
+    return "/" + path.strip("/")
+
+
+def _has_origin(scope: Scope) -> bool:
+    return any(name == b"origin" for name, _ in scope["headers"])

@@ -4,18 +4,19 @@ answer will be."""
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.types import Scope, Send
-
 from gateway.actions.answer_call import answer_call
 from gateway.actions.cancel_job import cancel_job
 from gateway.actions.hold_call import come_again_s, hold_call
 from gateway.actions.learn_durations import learn_duration
 from gateway.actions.submit_job import Submission, submit_job
 from gateway.api.answers import JSON, encode_json
-from gateway.api.incoming import ClientGone, Incoming, header, while_connected
-from gateway.api.replies import HeaderPairs, pass_on, wants_bytes
+from gateway.api.asked import Asked
+from gateway.api.incoming import ClientGone, Incoming, while_connected
+from gateway.api.outgoing import Outgoing
+from gateway.api.replies import pass_on
 from gateway.backends.connect import Backends
 from gateway.domain.deployed import Deployed
+from gateway.domain.headers import Headers
 from gateway.domain.idempotency import parse_idempotency_key
 from gateway.domain.job import Cause, Job, JobId
 from gateway.domain.prefer import Preferences
@@ -28,13 +29,14 @@ class Held:
     deployed: Deployed
     caller: str
     preferences: Preferences
+    asked: Asked
     route: tuple[bytes, bytes]
 
 
-async def answer_held(backends: Backends, held: Held, incoming: Incoming, scope: Scope, send: Send) -> str:
+async def answer_held(backends: Backends, held: Held, incoming: Incoming, outgoing: Outgoing) -> str:
     """The outcome, for the measures. A client that hangs up before it was told of the job ends it, unless it
     can come back by its Idempotency-Key."""
-    key = header(scope, b"idempotency-key")
+    key = held.asked.idempotency_key
     job_id: JobId | None = None
     try:
         async with while_connected(incoming):
@@ -46,9 +48,9 @@ async def answer_held(backends: Backends, held: Held, incoming: Incoming, scope:
         raise
     applied = _applied(backends, held.preferences)
     if not job.final:
-        await _hand_over(backends, job, [held.route, *applied], send)
+        await _hand_over(backends, job, [held.route, *applied], outgoing)
         return "handed-over"
-    return await _answer(backends, job, [held.route, *applied], scope, send)
+    return await _answer(backends, job, [held.route, *applied], raw=held.asked.raw, outgoing=outgoing)
 
 
 async def _accept(backends: Backends, held: Held, incoming: Incoming, key: str) -> JobId:
@@ -63,20 +65,20 @@ async def _accept(backends: Backends, held: Held, incoming: Incoming, key: str) 
     return accepted.id
 
 
-async def _answer(backends: Backends, job: Job, more: HeaderPairs, scope: Scope, send: Send) -> str:
+async def _answer(backends: Backends, job: Job, more: Headers, *, raw: bool, outgoing: Outgoing) -> str:
     if job.started_at is not None and job.finished_at is not None:
         waited_s = (job.started_at - job.created_at).total_seconds()
         took_s = (job.finished_at - job.started_at).total_seconds()
         learn_duration(backends, job.service_uid, took_s)
         more = [*more, _timing(waited_s, took_s)]
-    reply = await answer_call(backends, job, raw=wants_bytes(scope))
+    reply = await answer_call(backends, job, raw=raw)
     headers = [*more, (b"x-oscar-job-id", job.id.encode()), (b"vary", b"Prefer, Accept")]
-    await pass_on(reply, send, more=headers, idle_s=backends.settings.idle_limit_s)
-    await send({"type": "http.response.body"})
+    last = await pass_on(reply, outgoing, more=headers, idle_s=backends.settings.idle_limit_s)
+    await outgoing.send({"type": "http.response.body", "body": last})
     return "ok" if reply.status < 400 else "script-failed"
 
 
-async def _hand_over(backends: Backends, job: Job, more: HeaderPairs, send: Send) -> None:
+async def _hand_over(backends: Backends, job: Job, more: Headers, outgoing: Outgoing) -> None:
     body = encode_json(status_of_call(job))
     headers = [
         *more,
@@ -87,8 +89,8 @@ async def _hand_over(backends: Backends, job: Job, more: HeaderPairs, send: Send
         (b"x-oscar-job-id", job.id.encode()),
         (b"vary", b"Prefer"),
     ]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await outgoing.send({"type": "http.response.start", "status": 202, "headers": headers})
+    await outgoing.send({"type": "http.response.body", "body": body})
 
 
 def status_of_call(job: Job) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _within_s(backends: Backends, preferences: Preferences) -> float:
     return 0.0 if preferences.respond_async else most_s
 
 
-def _applied(backends: Backends, preferences: Preferences) -> HeaderPairs:
+def _applied(backends: Backends, preferences: Preferences) -> Headers:
     honoured = ["respond-async"] if preferences.respond_async else []
     if preferences.wait_s is not None:
         honoured.append(f"wait={int(_within_s(backends, preferences))}")

@@ -3,14 +3,20 @@ away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from starlette.types import Message, Receive, Scope
 
+from gateway.api.within import within
+from gateway.domain.body import Body
 from gateway.domain.problems import Invalid, Stalled, TooLarge
+from gateway.http_protocol import Departure
 
 IDLE_S = 60.0
 """How long the next piece of a body may take, or a client may take to read a piece of an answer."""
+SMALL = 128 << 10
+"""A body of so many bytes is gathered before it is passed on: a slow client then holds nothing but memory."""
 
 
 class ClientGone(Exception):
@@ -18,7 +24,8 @@ class ClientGone(Exception):
 
 
 class Incoming:
-    """Reads `receive` for one request. The body can be read once."""
+    """Reads `receive` for one request. The body can be read once. `departure` tells of the client's leaving;
+    without one it has to be asked for all the time."""
 
     def __init__(
         self,
@@ -27,25 +34,30 @@ class Incoming:
         limit: int,
         headers: Iterable[tuple[bytes, bytes]] = (),
         idle_s: float = IDLE_S,
+        departure: Departure | None = None,
     ) -> None:
         """`limit` in bytes. Raises TooLarge, or Invalid, for a declared length, before the client sends
         anything."""
         self._receive = receive
         self._limit = limit
         self._idle_s = idle_s
+        self.departure = departure
         self._read = asyncio.Event()
-        self._check(_declared(headers))
+        self.declared_bytes = _declared(headers)
+        """The length the body comes with; None for one that comes in chunks."""
+        self._check(self.declared_bytes or 0)
+
+    async def body(self) -> Body:
+        """In one piece if it is small, and known to be; else a stream. Raises as `chunks`."""
+        if self.declared_bytes is not None and self.declared_bytes <= SMALL:
+            return await self.whole()
+        return self.chunks()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises TooLarge beyond the limit, Stalled if nothing comes, ClientGone."""
         size = 0
-        more = not self._read.is_set()
-        while more:
-            message = await self._next()
-            chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            if not more:
-                self._read.set()
+        while not self._read.is_set():
+            chunk = await self._next()
             size += len(chunk)
             self._check(size)
             if chunk:
@@ -53,7 +65,16 @@ class Incoming:
 
     async def whole(self) -> bytes:
         """All of it, in memory. Raises as `chunks`."""
-        return b"".join([chunk async for chunk in self.chunks()])
+        first = b"" if self._read.is_set() else await self._next()
+        self._check(len(first))
+        if self._read.is_set():
+            return first
+        pieces, size = [first], len(first)
+        while not self._read.is_set():
+            pieces.append(await self._next())
+            size += len(pieces[-1])
+            self._check(size)
+        return b"".join(pieces)
 
     async def gone(self) -> None:
         """Never returns; raises ClientGone when the client went away, once its body was read."""
@@ -62,25 +83,56 @@ class Incoming:
             pass
         raise ClientGone
 
-    async def _next(self) -> Message:
+    async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._idle_s):
-                message = await self._receive()
+            message: Message = await within(self._idle_s, self._receive())
         except TimeoutError as error:
             raise Stalled(f"nothing of the body came for {self._idle_s:g} s") from error
         if message["type"] == "http.disconnect":
             raise ClientGone
-        return message
+        if not message.get("more_body", False):
+            self._read.set()
+        chunk: bytes = message.get("body", b"")
+        return chunk
 
     def _check(self, size: int) -> None:
         if size > self._limit:
             raise TooLarge(f"the body is larger than {self._limit} bytes", field="body")
 
 
-@asynccontextmanager
-async def while_connected(incoming: Incoming) -> AsyncIterator[None]:
+def while_connected(incoming: Incoming) -> AbstractAsyncContextManager[None]:
     """Cancel what stands inside, and raise ClientGone, as soon as the client goes away. Other exceptions
     come out as they are."""
+    return _asking(incoming) if incoming.departure is None else _Told(incoming.departure)
+
+
+class _Told:
+    def __init__(self, departure: Departure) -> None:
+        self._departure = departure
+        self._task: asyncio.Task[Any] | None = None
+        self._left = False
+
+    async def __aenter__(self) -> None:
+        if self._departure.happened:
+            raise ClientGone
+        self._task = asyncio.current_task()
+        self._departure.callback = self._leave
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._departure.callback = None
+        if self._left and self._task is not None:
+            others = self._task.uncancel()
+            if kind is asyncio.CancelledError and not others:
+                raise ClientGone
+
+    def _leave(self) -> None:
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+@asynccontextmanager
+async def _asking(incoming: Incoming) -> AsyncIterator[None]:
     failure: Exception | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -105,22 +157,14 @@ def header(scope: Scope, wanted: bytes) -> str:
     return ""
 
 
-def headers_of(scope: Scope, wanted: bytes) -> list[str]:
-    """Every header of that lower-case name, in order."""
-    return [str(value.decode("latin-1")) for name, value in scope["headers"] if name == wanted]
-
-
-def declared_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """The length a body comes with; None for one that comes in chunks. Raises Invalid."""
-    length = _declared(headers)
-    chunked = any(name == b"transfer-encoding" for name, _ in headers)
-    return None if chunked else length
-
-
-def _declared(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def _declared(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """None if the body comes in chunks."""
+    length: int | None = 0
     for name, value in headers:
         if name == b"content-length":
             if not (value.isdigit() and len(value) < 20):
                 raise Invalid("Content-Length is not a number", field="Content-Length")
-            return int(value)
-    return 0
+            length = int(value)
+        elif name == b"transfer-encoding":
+            length = None
+    return length

@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.actions.authorise_call import authorise_call
 from gateway.actions.submit_job import Submission, submit_job
+from gateway.api.call_line import CALLER
 from gateway.api.errors import PAGE_NOT_FOUND
-from gateway.api.front import CALLER
 from gateway.api.incoming import Incoming, header
 from gateway.api.operations import Site
 from gateway.backends.ledger.protocol import Accepted

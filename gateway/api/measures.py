@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from gateway.domain.job import Census
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 UNKNOWN = "-"
 """The label of a service that is not deployed: names that callers make up must not become series."""
 
@@ -44,7 +45,9 @@ class Measures:
         )
 
     def answered(self, *, method: str, route: str, status: int, took_s: float) -> None:
-        self._requests.labels(method, route, str(status)).observe(took_s)
+        """A method that is none of HTTP's common ones is `other`: what callers make up must not become
+        series."""
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).observe(took_s)
 
     def called(self, *, service: str, outcome: str) -> None:
         self._calls.labels(service, outcome).inc()

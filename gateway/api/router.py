@@ -12,6 +12,7 @@ from gateway.api.guard import identify
 from gateway.api.incoming import Incoming, header
 from gateway.api.operations import Ask, Operation, Site
 from gateway.domain.problems import NotFound
+from gateway.http_protocol import DEPARTURE
 
 
 def build_router(site: Site) -> ASGIApp:
@@ -45,7 +46,12 @@ class _Path:
             path=scope["path_params"],
             query=QueryParams(scope["query_string"]),
             headers=Headers(scope=scope),
-            incoming=Incoming(receive, limit=backends.settings.body_limit, headers=scope["headers"]),
+            incoming=Incoming(
+                receive,
+                limit=backends.settings.body_limit,
+                headers=scope["headers"],
+                departure=scope.get(DEPARTURE),
+            ),
         )
         response = await operation.answer(ask)
         await response(scope, receive, send)

@@ -1,31 +1,35 @@
-"""`POST /run/{service}`: a call, answered on its own connection. A raw ASGI endpoint: this is the hot
-path.
+"""`POST /run/{service}`: a call, answered on its own connection. A raw ASGI endpoint, the hot path: what
+layers do for the other routes is done here, in one place.
 
 The route, direct or as a job, is chosen before a byte of the body is read, and told in `X-OSCAR-Route`.
 """
 
-import time
+from time import perf_counter
 
+import structlog
 from starlette.types import Receive, Scope, Send
 
-from gateway.actions.admit_call import admitted_call, admitted_caller
+from gateway.actions.admit_call import admit_caller
 from gateway.actions.authorise_call import authorise_call
-from gateway.actions.learn_durations import learn_duration
 from gateway.actions.route_call import route_call
-from gateway.actions.run_service import call_limit, run_service
-from gateway.api.errors import PAGE_NOT_FOUND
-from gateway.api.front import CALLER
+from gateway.api.asked import Asked
+from gateway.api.call_line import CALLER, note_call
+from gateway.api.direct import Direct, answer_directly
+from gateway.api.errors import CLIENT_GONE, PAGE_NOT_FOUND, error_answer, told
 from gateway.api.held import Held, answer_held
-from gateway.api.incoming import ClientGone, Incoming, declared_bytes, header, headers_of, while_connected
+from gateway.api.incoming import ClientGone, Incoming
 from gateway.api.measures import UNKNOWN
 from gateway.api.operations import Site
-from gateway.api.replies import pass_on, wants_bytes
-from gateway.backends.invoker.protocol import Standing
+from gateway.api.outgoing import Outgoing
 from gateway.domain.deployed import Deployed
 from gateway.domain.prefer import Preferences, parse_prefer
-from gateway.domain.problems import NotFound, Problem, TimedOut
+from gateway.domain.problems import NotFound
 from gateway.domain.routing import Choice, Route
+from gateway.http_protocol import DEPARTURE
 
+log = structlog.get_logger(__name__)
+
+PATTERN = "/run/{service}"
 NO_PREFERENCE = Preferences()
 
 
@@ -34,85 +38,82 @@ class Run:
         self._site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise NotFound(PAGE_NOT_FOUND)
+        """Whatever happens is answered, counted, and written to the access log."""
+        began = perf_counter()
+        asked = Asked(scope)
+        outgoing = Outgoing(send, asked.request_id)
+        structlog.contextvars.bind_contextvars(request=asked.request_id.decode())
         service, outcome = UNKNOWN, "error"
         try:
-            deployed, caller = await authorise_call(
-                self._site.backends, scope["path_params"]["service"], header(scope, b"authorization")
-            )
-            scope[CALLER] = caller
+            deployed = await self._authorised(scope, asked)
             service = deployed.service.name
-            with admitted_caller(self._site.backends, caller if caller != "token" else deployed.uid):
-                outcome = await self._call(deployed, scope, receive, send)
+            outcome = await self._admitted(deployed, asked, scope, receive, outgoing)
         except ClientGone:
             outcome = "client-gone"
-            raise
-        except Problem as problem:
-            outcome = problem.kind
-            raise
+        except Exception as error:  # whatever it is, its caller is told
+            outcome = await self._refuse(error, scope, receive, outgoing)
         finally:
+            took_s = perf_counter() - began
             self._site.measures.called(service=service, outcome=outcome)
+            self._site.measures.answered(
+                method=scope["method"], route=PATTERN, status=outgoing.status or CLIENT_GONE, took_s=took_s
+            )
+            note_call(self._site, scope, status=outgoing.status, took_s=took_s)
 
-    async def _call(self, deployed: Deployed, scope: Scope, receive: Receive, send: Send) -> str:
-        backends, headers = self._site.backends, scope["headers"]
-        incoming = Incoming(receive, limit=backends.settings.run_body_limit, headers=headers)
-        wishes = headers_of(scope, b"prefer")
-        preferences = parse_prefer(wishes) if wishes else NO_PREFERENCE
-        choice, standing = route_call(
-            backends, deployed, preferences=preferences, body_bytes=declared_bytes(headers)
+    async def _authorised(self, scope: Scope, asked: Asked) -> Deployed:
+        if scope["method"] != "POST":
+            raise NotFound(PAGE_NOT_FOUND)
+        deployed, scope[CALLER] = await authorise_call(
+            self._site.backends, scope["path_params"]["service"], asked.authorization
         )
-        self._site.measures.routed(route=choice.route.value, why=choice.why.value)
-        if choice.route is Route.JOB:
-            held = Held(deployed, scope[CALLER], preferences, told(choice))
-            return await answer_held(backends, held, incoming, scope, send)
-        return await self._directly(deployed, incoming, scope, send, told(choice), standing)
+        return deployed
 
-    async def _directly(
-        self,
-        deployed: Deployed,
-        incoming: Incoming,
-        scope: Scope,
-        send: Send,
-        route: tuple[bytes, bytes],
-        standing: Standing,
+    async def _admitted(
+        self, deployed: Deployed, asked: Asked, scope: Scope, receive: Receive, outgoing: Outgoing
+    ) -> str:
+        """The outcome."""
+        backends = self._site.backends
+        caller: str = scope[CALLER]
+        whose = caller if caller != "token" else deployed.uid
+        admit_caller(backends, whose)
+        try:
+            incoming = Incoming(
+                receive,
+                limit=backends.settings.run_body_limit,
+                headers=scope["headers"],
+                departure=scope.get(DEPARTURE),
+            )
+            return await self._routed(deployed, asked, scope, incoming, outgoing)
+        finally:
+            backends.callers.leave(whose)
+
+    async def _routed(
+        self, deployed: Deployed, asked: Asked, scope: Scope, incoming: Incoming, outgoing: Outgoing
     ) -> str:
         backends = self._site.backends
-        limit_s = call_limit(backends, deployed)
-        idle_s = deployed.service.policy.idle_limit_s or backends.settings.idle_limit_s
-        call = run_service(
-            backends,
-            deployed,
-            incoming.chunks(),
-            content_type=header(scope, b"content-type"),
-            query=scope["query_string"].decode("latin-1"),
-            raw=wants_bytes(scope),
+        preferences = parse_prefer(asked.prefer) if asked.prefer else NO_PREFERENCE
+        choice, standing = route_call(
+            backends, deployed, preferences=preferences, body_bytes=incoming.declared_bytes
         )
-        began = time.perf_counter()
+        self._site.measures.routed(route=choice.route.value, why=choice.why.value)
+        route = told_route(choice)
+        if choice.route is Route.JOB:
+            held = Held(deployed, scope[CALLER], preferences, asked, route)
+            return await answer_held(backends, held, incoming, outgoing)
+        direct = Direct(deployed, asked, scope["query_string"], route, standing)
+        return await answer_directly(backends, direct, incoming, outgoing)
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, outgoing: Outgoing) -> str:
+        problem = told(error)
+        if outgoing.status:
+            log.warning("answer.cut", why=problem.detail)
+            return problem.kind
         try:
-            async with (
-                while_connected(incoming),
-                admitted_call(backends, deployed, within_s=limit_s),
-                call as reply,
-            ):
-                await pass_on(reply, send, more=[route], idle_s=idle_s)
-        except TimedOut as problem:
-            learn_duration(backends, deployed.uid, limit_s, cold=standing is Standing.COLD)
-            raise self._explained(problem, deployed, limit_s) from problem
-        # After the watch has ended: servers say of a client that has its whole answer that it is gone.
-        await send({"type": "http.response.body"})
-        learn_duration(backends, deployed.uid, time.perf_counter() - began, cold=standing is Standing.COLD)
-        return "ok" if reply.status < 400 else "script-failed"
-
-    def _explained(self, problem: TimedOut, deployed: Deployed, limit_s: float) -> TimedOut:
-        own = deployed.service.policy.call_limit_s is not None
-        place = "annotations.oscar-gateway/call-seconds" if own else "CALL_LIMIT_S"
-        return TimedOut(
-            f"{problem.detail}; the limit of {limit_s:g} s is set by {place}; "
-            f"what takes longer can be handed in at /job/{deployed.service.name}",
-            field=place,
-        )
+            await error_answer(problem, scope)(scope, receive, outgoing.send)
+        except ClientGone:
+            return "client-gone"
+        return problem.kind
 
 
-def told(choice: Choice) -> tuple[bytes, bytes]:
+def told_route(choice: Choice) -> tuple[bytes, bytes]:
     return b"x-oscar-route", f"{choice.route.value}; reason={choice.why.value}".encode()

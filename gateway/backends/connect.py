@@ -196,6 +196,11 @@ class _Executors:
 
 
 async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncExitStack) -> Invoker:
+    if _scheme(settings.invoker_url) == "http":
+        from gateway.backends.invoker.http import open_http_invoker
+
+        return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
+
     from gateway.backends.invoker.local import open_local_invoker
 
     opening = open_local_invoker(
@@ -243,6 +248,18 @@ def bind(host: str, port: int, *, name: str) -> socket.socket:
 def url_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host and port of INVOKER_URL. Raises SettingsError."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise SettingsError("INVOKER_URL: no host and port in it")
+    return host, port
 
 
 def _scheme(url: str) -> str:

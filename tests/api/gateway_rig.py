@@ -58,7 +58,7 @@ class Gateway:
         """A service; its token."""
         definition = {"name": name, "image": "example.org/none", "script": script, **more}
         answer = await self.http.post("/system/services", json=definition)
-        assert (answer.status_code, answer.text) == (201, "")
+        assert (answer.status_code, answer.text) == (201, ""), (answer.status_code, answer.text)
         token: str = (await self.http.get(f"/system/services/{name}")).json()["token"]
         return token
 

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.backends.invoker.local import LIVE, open_local_invoker
 from gateway.backends.invoker.protocol import Call, Invoker
+from gateway.domain.body import pieces_of
 from gateway.domain.definition import Service
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import TimedOut, TooLarge, Unavailable
@@ -79,9 +80,10 @@ def call(script: str, body: bytes = b"", *, raw: bool = False, limit_s: float = 
 
 async def answered(invoker: Invoker, asked: Call) -> tuple[int, bytes, str]:
     async with invoker.invoke(asked) as reply:
-        body = b"".join([chunk async for chunk in reply.body])
-        assert reply.headers["content-length"] == str(len(body))
-        return reply.status, body, reply.headers["content-type"]
+        body = b"".join([chunk async for chunk in pieces_of(reply.body)])
+        headers = dict(reply.headers)
+        assert headers[b"content-length"] == b"%d" % len(body)
+        return reply.status, body, headers[b"content-type"].decode()
 
 
 TEXT = "text/plain; charset=utf-8"

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.backends.invoker.upstream import answer as answer_module
-from gateway.backends.invoker.upstream.message import Headers, Origin, RequestHead
+from gateway.backends.invoker.upstream.message import Origin, RequestHead
 from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
 from gateway.domain.body import Body, pieces_of
+from gateway.domain.headers import Headers
 from gateway.domain.problems import Invalid, TooLarge, Unanswered, Unavailable
 from tests.polling import until
 from tests.upstream.backend import Peer, answering, backend

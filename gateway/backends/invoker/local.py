@@ -5,13 +5,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import structlog
 
 from gateway.backends.invoker.call_log import CallLog
-from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
+from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Spent, Standing
 from gateway.backends.invoker.replies import answer_headers, failed
+from gateway.domain.body import pieces_of
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import AttemptId, Ending, EndReason, ResultKind
 from gateway.domain.problems import Invalid, TimedOut, TooLarge, Unavailable
@@ -117,13 +120,19 @@ class LocalInvoker:
                 self._shares.pop(service, None)
 
     async def _reply(self, call: Call, workspace: Workspace) -> Reply:
+        began = perf_counter()
         with disk_problems("preparing the call"):
             await asyncio.to_thread(lay_out, workspace.root, call.deployed.service)
         # Before a place is taken: a slow client holds none.
-        await write_file(workspace.body, call.body)
+        await write_file(workspace.body, pieces_of(call.body))
         with disk_problems("decoding the body"):
             name = await asyncio.to_thread(stage_body, workspace)
-        ended = await self._run(call, workspace, input_file=name)
+        queue_s, ended = await self._run(call, workspace, input_file=name)
+        start_s = max(0.0, perf_counter() - began - queue_s - ended.took_s)
+        reply = await self._replying(call, workspace, ended)
+        return replace(reply, spent=Spent(queue_s, start_s, ended.took_s))
+
+    async def _replying(self, call: Call, workspace: Workspace, ended: Ended) -> Reply:
         if ended.reason is EndReason.TIME_LIMIT:
             raise TimedOut(f"the script was ended after {call.limit_s:g} s, which is the limit of a call")
         if ended.reason is EndReason.NOT_STARTED:
@@ -134,8 +143,9 @@ class LocalInvoker:
             return await _script_failed(ended, workspace)
         return await self._answer(workspace, raw=call.raw)
 
-    async def _run(self, call: Call, workspace: Workspace, *, input_file: str) -> Ended:
-        """Raises Unavailable when no place became free in the call's time; then nothing was executed."""
+    async def _run(self, call: Call, workspace: Workspace, *, input_file: str) -> tuple[float, Ended]:
+        """How long it waited for a place, and how it ended. Raises Unavailable when no place became free in
+        the call's time; then nothing was executed."""
         run = order_run(
             self._executor,
             call.deployed.service,
@@ -145,8 +155,9 @@ class LocalInvoker:
             limit_s=call.limit_s,
             tied=True,
         )
+        began = perf_counter()
         async with self._place(call):
-            return await self._execute(call, run, workspace)
+            return perf_counter() - began, await self._execute(call, run, workspace)
 
     @asynccontextmanager
     async def _place(self, call: Call) -> AsyncIterator[None]:

@@ -1,37 +1,54 @@
 """The invoker: answers calls. A call leaves no trace in the ledger."""
 
-from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from gateway.domain.body import Body
 from gateway.domain.deployed import Deployed
+from gateway.domain.headers import Headers
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `body` is read at most once, as fast as the backend takes it; `raw` asks for output bytes
-    without Base64."""
+    """One call. `body` is read at most once, as fast as the backend takes it; `headers` are what the backend
+    may know of the caller's, no credential among them; `raw` asks for output bytes without Base64."""
 
     id: str
     deployed: Deployed
-    body: AsyncIterator[bytes]
-    content_type: str = ""
-    query: str = ""
+    body: Body
+    headers: Headers = field(default_factory=list)
+    query: bytes = b""
     raw: bool = False
     limit_s: float = 300.0
 
 
+class Spent(NamedTuple):
+    """Where a reply's time went, as far as its backend can tell, in seconds. What is left of it is the
+    gateway's own."""
+
+    queue_s: float = 0.0
+    """Waiting for a place."""
+    start_s: float = 0.0
+    """Until the script began: preparing, and a cold start."""
+    run_s: float = 0.0
+    """The script's own."""
+
+
+NOTHING_SPENT = Spent()
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`status` is 200 or, when the script failed, 500. `headers` are few and ours or the backend's,
-    lower-case names."""
+    """`status` is 200 or, when the script failed, 500; a backend may have others. `body` is bytes if it was
+    there at once; a stream that breaks off raises a Problem, it never just ends."""
 
     status: int
-    headers: Mapping[str, str]
-    body: AsyncIterator[bytes]
+    headers: Headers
+    body: Body
+    spent: Spent = NOTHING_SPENT
 
 
 class Standing(StrEnum):
@@ -85,7 +102,7 @@ class Invoker(Protocol):
         """Run the script once and answer. Leaving early ends the script.
 
         Raises TimedOut after `limit_s`, TooLarge from the body, Unavailable (nothing was executed),
-        StorageFull.
+        Unanswered (it may have been), StorageFull.
         """
         ...
 

@@ -7,7 +7,8 @@ from collections import deque
 import httptools
 
 from gateway.backends.invoker.upstream.headers import end_to_end
-from gateway.backends.invoker.upstream.message import Headers, Response
+from gateway.backends.invoker.upstream.message import Response
+from gateway.domain.headers import Headers
 from gateway.domain.problems import Unanswered
 
 HEAD_LIMIT = 64 << 10

@@ -2,8 +2,8 @@
 again elsewhere."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
+from time import perf_counter
 
 from gateway.backends.invoker.upstream.answer import Answer
 from gateway.backends.invoker.upstream.connection import Connection
@@ -23,7 +23,9 @@ class Exchange:
         self._head = head
         self._body = body
         self._connection: Connection
-        self._answer: Answer
+        self._answer: Answer | None = None
+        self.queue_s = 0.0
+        """How long it waited for a connection."""
         self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Response:
@@ -31,7 +33,9 @@ class Exchange:
         body, head = self._body, self._head
         length = len(body) if isinstance(body, bytes) else declared_length(head.headers)
         written = head_bytes(self._origin, head, length=length)
+        began = perf_counter()
         self._connection = connection = await self._pool.borrow(self._origin)
+        self.queue_s = perf_counter() - began
         self._answer = answer = connection.ask(written, to_head=head.method == b"HEAD")
         if not isinstance(body, bytes):
             self._sending = asyncio.get_running_loop().create_task(self._send(body, length))
@@ -44,20 +48,27 @@ class Exchange:
             await self._leave()
             raise
 
+    def abandon(self, failure: Exception) -> None:
+        """Whoever waits for the answer, or for more of it, gets this instead. Nothing, while it waits for a
+        connection, and once the answer is whole."""
+        if self._answer is not None and not self._answer.complete:
+            self._answer.fail(failure)
+            self._connection.abort()
+
     async def __aexit__(self, *_: object) -> None:
         """An answer that was not read to its end costs its connection, and tells the backend so."""
         await self._leave()
 
     async def _leave(self) -> None:
-        whole = self._answer.complete and self._answer.reusable
+        answer = self._answer
+        whole = answer is not None and answer.complete and answer.reusable
         sending = self._sending
         if sending is not None:
             whole = whole and sending.done()
             sending.cancel()
         self._pool.give_back(self._connection, reusable=whole)
         if sending is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([sending])
+            await asyncio.wait([sending])
 
     async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
         """The body as fast as the backend takes it. Raises what the body raises, Invalid if it is not as
@@ -82,5 +93,4 @@ class Exchange:
     def _sent(self, sending: asyncio.Task[None]) -> None:
         """Of half a request no answer is of use."""
         if not sending.cancelled() and isinstance(failure := sending.exception(), Exception):
-            self._answer.fail(failure)
-            self._connection.abort()
+            self.abandon(failure)

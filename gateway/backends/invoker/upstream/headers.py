@@ -3,7 +3,8 @@ request's head."""
 
 from collections.abc import Iterable
 
-from gateway.backends.invoker.upstream.message import Headers, Origin, RequestHead
+from gateway.backends.invoker.upstream.message import Origin, RequestHead
+from gateway.domain.headers import Headers
 from gateway.domain.problems import Invalid
 
 HOP_BY_HOP = frozenset(

@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from gateway.domain.body import Body
-
-Headers = list[tuple[bytes, bytes]]
+from gateway.domain.headers import Headers
 
 
 class Origin(NamedTuple):

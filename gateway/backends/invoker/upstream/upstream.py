@@ -1,10 +1,10 @@
 """The upstream: exchanges with any origin over one pool of connections."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from gateway.backends.invoker.upstream.exchange import Exchange
-from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
+from gateway.backends.invoker.upstream.message import Origin, RequestHead
 from gateway.backends.invoker.upstream.pool import Pool
 from gateway.domain.body import Body
 
@@ -30,19 +30,22 @@ class Upstream:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    async def reach(self, origin: Origin) -> None:
+        """Raises Unavailable if no connection can be had."""
+        self._pool.give_back(await self._pool.borrow(origin), reusable=True)
+
     def idle_connections(self) -> int:
         """Open, and nobody's at the moment."""
         return self._pool.idle()
 
-    def exchange(
-        self, origin: Origin, head: RequestHead, body: Body
-    ) -> AbstractAsyncContextManager[Response]:
-        """Ask and be answered, once. A streamed body goes with the `content-length` among the headers, else
-        in chunks; answers may come before it is through. Leaving early closes the connection.
+    def exchange(self, origin: Origin, head: RequestHead, body: Body) -> Exchange:
+        """Ask and be answered, once: an async context manager of a Response. A streamed body goes with the
+        `content-length` among the headers, else in chunks; answers may come before it is through. Leaving
+        early closes the connection.
 
-        It waits for the answer as long as it is let: bound it by a timeout. Raises Unavailable if nothing was
-        sent, so that nothing can have been executed; Unanswered, also from the answer's body, if the backend
-        took the request and the answer did not come whole; Invalid for headers that cannot be sent; and what
-        the body raises.
+        It waits for the answer as long as it is let: `Exchange.abandon` ends it from outside. Raises
+        Unavailable if nothing was sent, so that nothing can have been executed; Unanswered, also from the
+        answer's body, if the backend took the request and the answer did not come whole; Invalid for headers
+        that cannot be sent; and what the body raises.
         """
         return Exchange(self._pool, origin, head, body)

@@ -1,0 +1,73 @@
+"""What a call's head asks, read in one pass: what is for us, the credential first, and the headers that go on
+to the script's side. Ours are not among those."""
+
+import re
+import secrets
+from itertools import count
+
+from starlette.types import Scope
+
+from gateway.domain.headers import Headers
+
+KEPT_BACK = frozenset(
+    {b"authorization", b"proxy-authorization", b"host", b"x-request-id", b"idempotency-key", b"prefer"}
+    | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded"}
+)
+"""Ours to read, or written anew."""
+
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+_LIFE = secrets.token_hex(6).encode()
+_NUMBERS = count(1)
+
+
+class Asked:
+    """`request_id` is the caller's, if it can stand in a log line; else a new one. `raw` wants output bytes
+    without Base64."""
+
+    __slots__ = ("authorization", "idempotency_key", "passed_on", "prefer", "raw", "request_id")
+
+    def __init__(self, scope: Scope) -> None:
+        self.authorization = self.idempotency_key = ""
+        self.request_id = b""
+        self.prefer: list[str] = []
+        self.raw = False
+        self.passed_on: Headers = []
+        forwarding: dict[bytes, bytes] = {}
+        for header in scope["headers"]:
+            name, value = header
+            if name not in KEPT_BACK:
+                self.passed_on.append(header)
+                if name == b"accept" and b"application/octet-stream" in value:
+                    self.raw = True
+            elif name == b"authorization":
+                self.authorization = self.authorization or value.decode("latin-1")
+            elif name == b"x-request-id":
+                if SANE_ID.fullmatch(value):
+                    self.request_id = value
+            elif name == b"prefer":
+                self.prefer.append(value.decode("latin-1"))
+            elif name == b"idempotency-key":
+                self.idempotency_key = self.idempotency_key or value.decode("latin-1")
+            else:
+                forwarding[name] = b"%b, %b" % (forwarding[name], value) if name in forwarding else value
+        self.request_id = self.request_id or b"%b-%x" % (_LIFE, next(_NUMBERS))
+        self.passed_on.append((b"x-request-id", self.request_id))
+        self._tell_the_way(scope, forwarding)
+
+    def _tell_the_way(self, scope: Scope, so_far: dict[bytes, bytes]) -> None:
+        """By whom and for which address it came: this hop is added to what proxies in front wrote
+        (`X-Forwarded-*`, and RFC 7239 where they speak that)."""
+        client = scope.get("client")
+        address = client[0].encode("latin-1") if client else b"unknown"
+        host = so_far.get(b"host", b"")
+        before = so_far.get(b"x-forwarded-for")
+        told = self.passed_on
+        told.append((b"x-forwarded-for", b"%b, %b" % (before, address) if before else address))
+        told.append((b"x-forwarded-host", so_far.get(b"x-forwarded-host") or host))
+        scheme: str = scope.get("scheme", "http")
+        told.append((b"x-forwarded-proto", so_far.get(b"x-forwarded-proto") or scheme.encode()))
+        if b"forwarded" in so_far:
+            node = b'"[%b]"' % address if b":" in address else address
+            element = b'for=%b;host="%b";proto=%b' % (node, host.replace(b'"', b""), scheme.encode())
+            told.append((b"forwarded", b"%b, %b" % (so_far[b"forwarded"], element)))

@@ -1,0 +1,66 @@
+"""Forwarding: a call as one HTTP exchange with whatever serves its script. Nothing is tried twice."""
+
+import asyncio
+from time import perf_counter
+
+from gateway.backends.invoker.protocol import Call, Reply, Spent
+from gateway.backends.invoker.upstream.exchange import Exchange
+from gateway.backends.invoker.upstream.message import Origin, RequestHead
+from gateway.backends.invoker.upstream.upstream import Upstream
+from gateway.domain.headers import Headers
+from gateway.domain.problems import TimedOut
+
+SERVER_TIMING = b"server-timing"
+
+
+class Forward:
+    """One call forwarded: an async context manager of its Reply. By hand, as an exchange is."""
+
+    def __init__(self, upstream: Upstream, call: Call, *, origin: Origin, host: bytes) -> None:
+        """`host` is what the backend knows the service by: the `Host` header."""
+        self._call = call
+        target = b"/?" + call.query if call.query else b"/"
+        head = RequestHead(b"POST", target, [(b"host", host), *call.headers])
+        self._exchange: Exchange = upstream.exchange(origin, head, call.body)
+        self._deadline: asyncio.TimerHandle
+
+    async def __aenter__(self) -> Reply:
+        """What the backend answers, whatever it is. Raises TimedOut, Unavailable, Unanswered, and what the
+        body raises."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(self._call.limit_s, self._out_of_time)
+        began = perf_counter()
+        try:
+            response = await self._exchange.__aenter__()
+        except BaseException:
+            self._deadline.cancel()
+            raise
+        spent = _spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
+        return Reply(response.status, response.headers, response.body, spent)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._deadline.cancel()
+        await self._exchange.__aexit__()
+
+    def _out_of_time(self) -> None:
+        limit = f"the call was ended after {self._call.limit_s:g} s, which is its limit"
+        self._exchange.abandon(TimedOut(limit))
+
+
+def _spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:
+    """A backend that tells how long its script ran (`Server-Timing: run;dur=…`, in ms) lets the start be told
+    apart; else all of it counts as the run."""
+    told_s = next((_told_run_s(value) for name, value in headers if name == SERVER_TIMING), None)
+    run_s = took_s - queue_s if told_s is None else min(told_s, took_s - queue_s)
+    return Spent(queue_s, took_s - queue_s - run_s, run_s)
+
+
+def _told_run_s(value: bytes) -> float | None:
+    for metric in value.split(b","):
+        name, _, duration = metric.strip().partition(b";dur=")
+        if name == b"run":
+            try:
+                return max(0.0, float(duration) / 1000)
+            except ValueError:
+                return None
+    return None

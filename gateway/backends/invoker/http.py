@@ -1,0 +1,58 @@
+"""Calls answered by an HTTP server that was there before us: each service's script is behind one address,
+told apart by the `Host` header. Gives up deploying: who runs that server does it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from gateway.backends.invoker.forward import Forward
+from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
+from gateway.backends.invoker.upstream.message import Origin
+from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
+from gateway.domain.deployed import Deployed
+from gateway.domain.problems import Unavailable
+
+CONNECT_TIMEOUT_S = 5.0
+IDLE_TIMEOUT_S = 60.0
+CONNECTIONS = 1024
+
+
+@asynccontextmanager
+async def open_http_invoker(host: str, port: int) -> AsyncIterator["HttpInvoker"]:
+    """Opens no connection before the first call."""
+    async with open_upstream(
+        connect_timeout_s=CONNECT_TIMEOUT_S,
+        idle_timeout_s=IDLE_TIMEOUT_S,
+        per_origin_limit=CONNECTIONS,
+    ) as upstream:
+        yield HttpInvoker(upstream, Origin(host, port))
+
+
+class HttpInvoker:
+    def __init__(self, upstream: Upstream, origin: Origin) -> None:
+        self._upstream = upstream
+        self._origin = origin
+
+    async def prepare(self, deployed: Deployed) -> None:
+        """Nothing: the server knows the service, or answers that it does not."""
+
+    async def retire(self, name: str) -> None:
+        """Nothing."""
+
+    def invoke(self, call: Call) -> AbstractAsyncContextManager[Reply]:
+        return Forward(self._upstream, call, origin=self._origin, host=call.deployed.service.name.encode())
+
+    def standing(self, name: str) -> Standing:  # noqa: ARG002 - the server does not tell
+        return Standing.WARM
+
+    async def status(self, deployed: Deployed) -> DeploymentStatus:  # noqa: ARG002 - one server, one state
+        try:
+            await self.ready()
+        except Unavailable as problem:
+            return DeploymentStatus("unavailable", reason=problem.detail)
+        return DeploymentStatus("ready")
+
+    async def log(self, deployed: Deployed, *, tail: int) -> InstanceLog:  # noqa: ARG002 - it has none
+        return InstanceLog(available=False, message="the server that answers calls keeps its own log")
+
+    async def ready(self) -> None:
+        await self._upstream.reach(self._origin)
