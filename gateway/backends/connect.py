@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from gateway.backends.identity.protocol import Identity
 from gateway.backends.invoker.protocol import Invoker
 from gateway.backends.launcher.protocol import Launcher
+from gateway.backends.ledger.ends import Ends, open_ends
 from gateway.backends.ledger.protocol import Ledger
 from gateway.backends.objects.protocol import OWN_BUCKET, Listener, Objects, Provider
 from gateway.backends.queue.protocol import Queue
@@ -42,6 +43,7 @@ class Backends:
     settings: Settings
     registry: Registry
     ledger: Ledger
+    ends: Ends
     queue: Queue
     objects: Objects
     invoker: Invoker
@@ -84,10 +86,12 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
         registry = await _open_registry(settings, cluster, stack)
         objects, face = await _open_objects(settings, stack)
         executors = _Executors(settings, stack)
+        ledger = await _open_ledger(settings, stack)
         backends = Backends(
             settings=settings,
             registry=registry,
-            ledger=await _open_ledger(settings, stack),
+            ledger=ledger,
+            ends=await stack.enter_async_context(open_ends(ledger)),
             queue=await _open_queue(settings, stack),
             objects=objects,
             invoker=await _open_invoker(settings, executors, stack),
