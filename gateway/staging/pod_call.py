@@ -11,6 +11,8 @@ LIMIT = "oscar-limit-s"
 """Request: how long the script may run, seconds."""
 ENDED = "oscar-ended"
 """Answer: one of `PodEnd`."""
+POD = "oscar-pod"
+"""Answer, of a call that was lost: the pod's name."""
 READY_PATH = "/ready"
 RAW_TYPE = "application/octet-stream"
 

@@ -22,7 +22,7 @@ from typing import Any
 import uvicorn
 
 from gateway.domain.problems import Problem, Unavailable
-from gateway.staging.pod_call import ENDED, LIMIT, RAW_TYPE, READY_PATH, STATUS, PodEnd
+from gateway.staging.pod_call import ENDED, LIMIT, POD, RAW_TYPE, READY_PATH, STATUS, PodEnd
 from workers.pod.call import Limits, PodAnswer, PodCall, told
 from workers.pod.pipes import make_pipes
 from workers.pod.slots import Slots
@@ -107,6 +107,8 @@ async def _pass_on(answer: PodAnswer, send: Send) -> None:
         (b"content-length", str(answer.size_bytes).encode()),
         (ENDED.encode(), answer.end.value.encode()),
     ]
+    if answer.end is PodEnd.LOST:
+        start.append((POD.encode(), os.uname().nodename.encode()))
     await send({"type": "http.response.start", "status": STATUS[answer.end], "headers": start})
     async for chunk in answer.body:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
