@@ -40,7 +40,8 @@ class Settings(BaseModel):
     invoker_url: str = Field(
         "process:",
         description="What answers calls: `process:`, `docker:` or `auto:`; or `http://<host>:<port>`, a "
-        "server that answers `POST /` for each service as `Host`",
+        "server that answers `POST /` for each service as `Host`; or `knative:`, or `knative+http://<host>:<port>` "
+        "with the address of the cluster's local gateway",
     )
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
@@ -50,6 +51,16 @@ class Settings(BaseModel):
     )
     kubernetes_namespace: str = Field(
         "oscar-svc", min_length=1, description="Where services, their jobs and their secrets live"
+    )
+    pod_image: str = Field("", description="This project's image, which runs beside scripts in their pods")
+    pod_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When nodes pull that image"
+    )
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = Field(
+        "", description="When nodes pull services' images; default: as Kubernetes does"
+    )
+    knative_timeout_limit_s: int = Field(
+        600, ge=60, description="Longest timeout the cluster's Knative takes (`max-revision-timeout-seconds`)"
     )
 
     s3_host: str = Field("127.0.0.1", description="Address the embedded S3 listens on")

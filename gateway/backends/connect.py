@@ -94,7 +94,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
             ends=await stack.enter_async_context(open_ends(ledger)),
             queue=await _open_queue(settings, stack),
             objects=objects,
-            invoker=await _open_invoker(settings, executors, stack),
+            invoker=await _open_invoker(settings, executors, cluster, stack),
             launcher=await _open_launcher(settings, executors, objects, stack),
             identity=_open_identity(settings),
             subscriptions=Subscriptions(registry),
@@ -199,12 +199,16 @@ class _Executors:
         return self._open[url]
 
 
-async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncExitStack) -> Invoker:
-    if _scheme(settings.invoker_url) == "http":
-        from gateway.backends.invoker.http import open_http_invoker
+async def _open_invoker(
+    settings: Settings, executors: _Executors, cluster: _SharedCluster, stack: AsyncExitStack
+) -> Invoker:
+    match _scheme(settings.invoker_url):
+        case "http":
+            from gateway.backends.invoker.http import open_http_invoker
 
-        return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
-
+            return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
+        case "knative" | "knative+http":
+            return await _open_knative(settings, await cluster.get(), stack)
     from gateway.backends.invoker.local import open_local_invoker
 
     opening = open_local_invoker(
@@ -215,6 +219,27 @@ async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncE
         output_limit=settings.output_limit,
     )
     return await stack.enter_async_context(opening)
+
+
+async def _open_knative(settings: Settings, cluster: "Cluster", stack: AsyncExitStack) -> Invoker:
+    from gateway.backends.invoker.knative.invoker import open_knative_invoker
+    from gateway.backends.invoker.knative.manifest import PodOptions
+    from gateway.backends.invoker.upstream.message import Origin
+
+    if not settings.pod_image:
+        raise SettingsError("POD_IMAGE: calls answered by Knative need this project's image")
+    options = PodOptions(
+        image=settings.pod_image,
+        image_pull_policy=settings.pod_image_pull_policy,
+        script_image_pull_policy=settings.image_pull_policy,
+        call_limit_s=settings.call_limit_s,
+        timeout_most_s=settings.knative_timeout_limit_s,
+        log_limit=settings.log_limit,
+        output_limit=settings.output_limit,
+    )
+    through = _scheme(settings.invoker_url) == "knative+http"
+    gateway = Origin(*_address(settings.invoker_url)) if through else None
+    return await stack.enter_async_context(open_knative_invoker(cluster, options, gateway=gateway))
 
 
 async def _open_launcher(

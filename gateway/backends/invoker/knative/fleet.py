@@ -12,7 +12,7 @@ from typing import Any
 from gateway.backends.cluster import Change, Cluster
 from gateway.backends.invoker.knative.deploying import Object
 from gateway.backends.invoker.knative.instances import Instance, Trouble, read_instance
-from gateway.backends.invoker.knative.standing import Standing, read_standing
+from gateway.backends.invoker.knative.kservice import KService, read_kservice
 from gateway.domain.problems import Problem, Unavailable
 
 SERVICE_LABEL = "oscar_service"
@@ -39,7 +39,7 @@ async def open_fleet(cluster: Cluster, services: str) -> AsyncIterator["Fleet"]:
 
 class Fleet:
     def __init__(self) -> None:
-        self._standing: dict[str, Standing] = {}
+        self._kservices: dict[str, KService] = {}
         self._unready_since: dict[str, float] = {}
         """When we saw that what stands there is not ready, by the monotonic clock."""
         self._instances: dict[str, dict[str, Instance]] = defaultdict(dict)
@@ -47,8 +47,8 @@ class Fleet:
         self._problems: dict[str, Problem | None] = {}
         self._synced: set[str] = set()
 
-    def standing(self, service: str) -> Standing | None:
-        return self._standing.get(service)
+    def kservice(self, service: str) -> KService | None:
+        return self._kservices.get(service)
 
     def unready_s(self, service: str) -> float:
         """For how long, as far as we know, it has not been ready."""
@@ -88,20 +88,20 @@ class Fleet:
 
     def note(self, service: Object) -> None:
         """What an answer of the API says of a Knative Service, ahead of the watch."""
-        standing = read_standing(service)
-        known = self._standing.get(standing.name)
-        if known is not None and known.uid == standing.uid and known.generation > standing.generation:
+        kservice = read_kservice(service)
+        known = self._kservices.get(kservice.name)
+        if known is not None and known.uid == kservice.uid and known.generation > kservice.generation:
             # The watch is behind what we were told.
             return
-        self._standing[standing.name] = standing
-        if standing.ready == "True":
-            self._unready_since.pop(standing.name, None)
+        self._kservices[kservice.name] = kservice
+        if kservice.ready == "True":
+            self._unready_since.pop(kservice.name, None)
         else:
-            self._unready_since.setdefault(standing.name, time.monotonic())
-        self._tell(standing.name)
+            self._unready_since.setdefault(kservice.name, time.monotonic())
+        self._tell(kservice.name)
 
     def forget(self, service: str) -> None:
-        self._standing.pop(service, None)
+        self._kservices.pop(service, None)
         self._unready_since.pop(service, None)
         self._tell(service)
 
@@ -109,12 +109,12 @@ class Fleet:
         match change.kind:
             case "SYNCED":
                 there = {item["metadata"]["name"] for item in change.object["items"]}
-                for name in self._standing.keys() - there:
+                for name in self._kservices.keys() - there:
                     self.forget(name)
                 for item in change.object["items"]:
                     self.note(item)
             case "DELETED":
-                known = self._standing.get(change.object["metadata"]["name"])
+                known = self._kservices.get(change.object["metadata"]["name"])
                 if known is not None and known.uid == change.object["metadata"]["uid"]:
                     self.forget(known.name)
             case _:

@@ -15,8 +15,8 @@ LOOK_S = 0.5
 async def pass_gate(fleet: Fleet, service: str, *, within_s: float) -> None:
     """Returns at once where all is well. Raises Unavailable with the reason, TimedOut: nothing was
     executed."""
-    standing = fleet.standing(service)
-    if standing is not None and standing.ready == "True":
+    kservice = fleet.kservice(service)
+    if kservice is not None and kservice.ready == "True":
         return
     try:
         async with asyncio.timeout(within_s):
@@ -50,26 +50,26 @@ async def _wait(fleet: Fleet, service: str) -> None:
 
 
 def _may_pass(fleet: Fleet, service: str) -> bool:
-    standing = fleet.standing(service)
-    if standing is None:
+    kservice = fleet.kservice(service)
+    if kservice is None:
         return False
-    if standing.ready == "True":
+    if kservice.ready == "True":
         return True
     return _served(fleet, service) and fleet.unready_s(service) > ROLLOUT_S
 
 
 def _served(fleet: Fleet, service: str) -> bool:
     """Whether an older revision answers meanwhile."""
-    standing = fleet.standing(service)
-    return standing is not None and standing.routed and bool(standing.serving)
+    kservice = fleet.kservice(service)
+    return kservice is not None and kservice.routed and bool(kservice.serving)
 
 
 def _hopeless(fleet: Fleet, service: str) -> str:
     """Why the newest revision will not become ready, or ""."""
-    standing = fleet.standing(service)
-    if standing is None:
+    kservice = fleet.kservice(service)
+    if kservice is None:
         return ""
     for one in fleet.instances(service):
-        if one.revision == standing.newest and not one.ready and one.trouble and one.trouble.lasting:
+        if one.revision == kservice.newest and not one.ready and one.trouble and one.trouble.lasting:
             return one.trouble.text
-    return standing.reason if standing.ready == "False" else ""
+    return kservice.reason if kservice.ready == "False" else ""

@@ -15,7 +15,7 @@ from gateway.backends.invoker.knative.gate import pass_gate
 from gateway.backends.invoker.knative.instance_log import read_instance_log
 from gateway.backends.invoker.knative.manifest import PodOptions, build_manifest, call_limit_s
 from gateway.backends.invoker.knative.status import read_status
-from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply
+from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
 from gateway.backends.invoker.upstream.message import Origin
 from gateway.backends.invoker.upstream.upstream import open_upstream
 from gateway.domain.deployed import Deployed
@@ -67,19 +67,23 @@ class KnativeInvoker:
     @asynccontextmanager
     async def invoke(self, call: Call) -> AsyncIterator[Reply]:
         service = call.deployed.service
-        standing = self._fleet.standing(service.name)
-        if standing is None or self._fitting.get(service.name) != (
+        kservice = self._fleet.kservice(service.name)
+        if kservice is None or self._fitting.get(service.name) != (
             call.deployed.uid,
             call.deployed.updated_at,
         ):
             await self._fit(call.deployed)
         limit_s = min(call.limit_s, call_limit_s(service, self._options))
         await pass_gate(self._fleet, service.name, within_s=limit_s)
-        standing = self._fleet.standing(service.name)
-        if standing is None:
+        kservice = self._fleet.kservice(service.name)
+        if kservice is None:
             raise Unavailable("the service is being removed; nothing was executed", retry_after_s=1)
-        async with self._calling.exchange(call, standing.host, limit_s=limit_s) as reply:
+        async with self._calling.exchange(call, kservice.host, limit_s=limit_s) as reply:
             yield reply
+
+    def standing(self, name: str) -> Standing:
+        """Never ABSENT: the first call of a service that has nothing yet makes it."""
+        return Standing.WARM if any(one.ready for one in self._fleet.instances(name)) else Standing.COLD
 
     async def status(self, deployed: Deployed) -> DeploymentStatus:
         try:
@@ -99,12 +103,12 @@ class KnativeInvoker:
         Knative answered calls), OSCAR's own, or an older gateway's. What is newer than the definition that we
         know is left alone: another gateway is ahead of us."""
         name = deployed.service.name
-        standing = self._fleet.standing(name)
-        if standing and standing.updated_at and standing.updated_at > deployed.updated_at:
+        kservice = self._fleet.kservice(name)
+        if kservice and kservice.updated_at and kservice.updated_at > deployed.updated_at:
             return
         manifest = build_manifest(deployed, self._options)
-        if standing is None or standing.definition != manifest.definition:
-            log.info("service.fitted", service=name, was="missing" if standing is None else "different")
+        if kservice is None or kservice.definition != manifest.definition:
+            log.info("service.fitted", service=name, was="missing" if kservice is None else "different")
             try:
                 self._fleet.note(await self._deploying.deploy(manifest))
             except (Forbidden, Invalid) as problem:

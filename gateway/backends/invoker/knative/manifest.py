@@ -52,6 +52,8 @@ class PodOptions:
 
     image: str
     image_pull_policy: str
+    script_image_pull_policy: str
+    """"" leaves it to Kubernetes."""
     call_limit_s: float
     timeout_most_s: int
     log_limit: int
@@ -133,7 +135,7 @@ def _pod(service: Service, options: PodOptions, *, script: str, secrets: str) ->
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # The sidecar first: it is started first, and the loop waits for its pipes.
-        "containers": [_sidecar(service, options), _script_container(service, secrets)],
+        "containers": [_sidecar(service, options), _script_container(service, options, secrets)],
         "volumes": [
             {"name": "calls", "emptyDir": {}},
             {"name": "oscar-config", "configMap": {"name": script}},
@@ -166,16 +168,17 @@ def _sidecar(service: Service, options: PodOptions) -> dict[str, Any]:
     }
 
 
-def _script_container(service: Service, secrets: str) -> dict[str, Any]:
+def _script_container(service: Service, options: PodOptions, secrets: str) -> dict[str, Any]:
     variables = {
         **service.environment.variables,
         "OSCAR_SERVICE_NAME": service.name,
         "OSCAR_SERVICE_BASE_PATH": "",
     }
+    policy = options.script_image_pull_policy
     return {
         "name": SCRIPT_CONTAINER,
         "image": service.image,
-        "imagePullPolicy": "IfNotPresent",
+        **({"imagePullPolicy": policy} if policy else {}),
         "command": ["/bin/sh", "-c", LOOP, "loop"],
         "args": [str(service.policy.concurrency), CALLS, f"{CONFIG}/script.sh"],
         # Kubernetes would replace `$(NAME)`; two dollars mean one.

@@ -6,8 +6,8 @@ from gateway.backends.invoker.protocol import DeploymentStatus
 
 def read_status(fleet: Fleet, service: str) -> DeploymentStatus:
     """Knative says Unknown for minutes of what will never be ready; its pods know better."""
-    standing = fleet.standing(service)
-    if standing is None:
+    kservice = fleet.kservice(service)
+    if kservice is None:
         return DeploymentStatus(
             "unavailable", reason="it has no Knative Service yet; the first call makes it"
         )
@@ -15,23 +15,23 @@ def read_status(fleet: Fleet, service: str) -> DeploymentStatus:
     active = sum(one.ready for one in instances)
     troubled = [one for one in instances if one.trouble is not None and not one.ready]
     trouble = next((one.trouble for one in troubled if one.trouble and one.trouble.lasting), None)
-    reason = trouble.text if trouble else standing.reason
-    if standing.ready == "True" and not (trouble and not active):
+    reason = trouble.text if trouble else kservice.reason
+    if kservice.ready == "True" and not (trouble and not active):
         return DeploymentStatus(
             "degraded" if trouble else "ready",
             reason=trouble.text if trouble else "",
-            last_transition_at=standing.since,
+            last_transition_at=kservice.since,
             active_instances=active,
             affected_instances=len(troubled),
         )
-    broken = standing.ready == "False" or trouble is not None
+    broken = kservice.ready == "False" or trouble is not None
     served = active > 0 or (
-        standing.routed and bool(standing.serving) and standing.serving != standing.newest
+        kservice.routed and bool(kservice.serving) and kservice.serving != kservice.newest
     )
     return DeploymentStatus(
         ("degraded" if served else "failed") if broken else "pending",
         reason=reason or (troubled[0].trouble.text if troubled and troubled[0].trouble else ""),
-        last_transition_at=standing.since,
+        last_transition_at=kservice.since,
         active_instances=active,
         affected_instances=len(troubled),
     )

@@ -1,4 +1,4 @@
-"""Standing: a Knative Service as the cluster tells of it, read once a change, asked at every call."""
+"""A KService: a Knative Service as the cluster tells of it, read once a change, asked at every call."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KService:
     """`ready` is True, False or Unknown, as Knative has it, of the generation that stands there. `host` is
     where calls go."""
 
@@ -33,14 +33,14 @@ class Standing:
     host: str
 
 
-def read_standing(service: Object) -> Standing:
+def read_kservice(service: Object) -> KService:
     """From a Knative Service."""
     metadata, status = service["metadata"], service.get("status", {})
     annotations = metadata.get("annotations", {})
     conditions = {one["type"]: one for one in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
     current = status.get("observedGeneration") == metadata["generation"]
-    return Standing(
+    return KService(
         name=metadata["name"],
         uid=metadata["uid"],
         generation=metadata["generation"],
