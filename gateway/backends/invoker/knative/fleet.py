@@ -13,9 +13,9 @@ from gateway.backends.cluster import Change, Cluster
 from gateway.backends.invoker.knative.deploying import Object
 from gateway.backends.invoker.knative.instances import Instance, Trouble, read_instance
 from gateway.backends.invoker.knative.kservice import KService, read_kservice
+from gateway.backends.invoker.knative.manifest import SERVICE_LABEL
 from gateway.domain.problems import Problem, Unavailable
 
-SERVICE_LABEL = "oscar_service"
 POD_LABEL = "serving.knative.dev/service"
 
 

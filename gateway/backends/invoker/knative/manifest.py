@@ -34,6 +34,7 @@ UPDATED_AT = "oscar-gateway/updated-at"
 """Annotation: of the definition it was made from."""
 PART_OF = "oscar-gateway/calls-of"
 """Label of script and secrets. OSCAR's own label would make services of them."""
+SERVICE_LABEL = "oscar_service"
 VISIBILITY = {"networking.knative.dev/visibility": "cluster-local"}
 OF_REVISION = ("autoscaling.knative.dev/", "features.knative.dev/", "client.knative.dev/")
 """Annotations with these prefixes belong to the revision; Knative refuses some of them elsewhere."""
@@ -107,7 +108,7 @@ def _service(service: Service, options: PodOptions, *, script: str, secrets: str
         "kind": "Service",
         "metadata": {
             "name": service.name,
-            "labels": {**service.labels, **VISIBILITY},
+            "labels": {**service.labels, SERVICE_LABEL: service.name, **VISIBILITY},
             "annotations": {key: text for key, text in service.annotations.items() if key not in of_revision},
         },
         "spec": {
