@@ -40,8 +40,8 @@ class Settings(BaseModel):
     invoker_url: str = Field(
         "process:",
         description="What answers calls: `process:`, `docker:` or `auto:`; or `http://<host>:<port>`, a "
-        "server that answers `POST /` for each service as `Host`; or `knative:`, or `knative+http://<host>:<port>` "
-        "with the address of the cluster's local gateway",
+        "server that answers `POST /` for each service as `Host`; or `knative:`, or `knative+http://` and "
+        "host and port of the cluster's local gateway",
     )
     launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")

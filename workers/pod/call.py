@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from gateway.domain.job import AttemptId, Ending, EndReason, ResultKind
@@ -47,6 +48,8 @@ class PodAnswer:
     media_type: str
     size_bytes: int
     body: AsyncIterator[bytes]
+    ran_s: float = 0.0
+    """How long the script ran."""
 
 
 class PodCall:
@@ -102,10 +105,18 @@ class PodCall:
     async def _run(self, slot: Slot, name: str, gone: Gone, *, limit_s: float, raw: bool) -> PodAnswer | None:
         with disk_problems("preparing the call"):
             stdout = Kept(str(self._workspace.stdout), self._limits.stdout)
+        began = perf_counter()
         try:
             ran = await _until(slot, slot.run(self._name, name, stdout), gone, limit_s=limit_s)
         finally:
             stdout.close()
+        ran_s = perf_counter() - began
+        answer = await self._read(slot, ran, stdout, limit_s=limit_s, raw=raw)
+        return None if answer is None else replace(answer, ran_s=ran_s)
+
+    async def _read(
+        self, slot: Slot, ran: Ran | EndReason, stdout: Kept, *, limit_s: float, raw: bool
+    ) -> PodAnswer | None:
         if isinstance(ran, EndReason):
             line = f"the script was ended after {limit_s:g} s, which is the limit of a call"
             return told(PodEnd.TIME_LIMIT, line) if ran is EndReason.TIME_LIMIT else None

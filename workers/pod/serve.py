@@ -106,6 +106,7 @@ async def _pass_on(answer: PodAnswer, send: Send) -> None:
         (b"content-type", answer.media_type.encode()),
         (b"content-length", str(answer.size_bytes).encode()),
         (ENDED.encode(), answer.end.value.encode()),
+        (b"server-timing", b"run;dur=%.3f" % (answer.ran_s * 1000)),
     ]
     if answer.end is PodEnd.LOST:
         start.append((POD.encode(), os.uname().nodename.encode()))

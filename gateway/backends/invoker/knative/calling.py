@@ -1,16 +1,19 @@
-"""Calling: one call posted to the cluster's local gateway, and what comes back as a reply."""
+"""Calling: one call as one exchange with the cluster's local gateway, and what the pod's answer means. Nothing
+is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from time import perf_counter
 
+from gateway.backends.invoker.forward import read_spent
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.backends.invoker.knative.gate import PATIENCE_S
 from gateway.backends.invoker.protocol import Call, Reply
+from gateway.backends.invoker.replies import failed
 from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
 from gateway.backends.invoker.upstream.upstream import Upstream
-from gateway.domain.body import pieces_of
+from gateway.domain.body import Body, pieces_of
+from gateway.domain.headers import Headers
 from gateway.domain.problems import Problem, StorageFull, TimedOut, Unanswered, Unavailable
 from gateway.staging.pod_call import ENDED, LIMIT, POD, RAW_TYPE, PodEnd
 
@@ -20,92 +23,90 @@ LOOK_S = 1.0
 TEXT_LIMIT = 4096
 MEMORY_S = 3.0
 """How long Kubernetes may take to say that a container was ended for memory."""
-
-
-@dataclass(slots=True)
-class _Watch:
-    """Looks, while a call waits, whether anything could still answer it."""
-
-    fleet: Fleet
-    service: str
-    bound: asyncio.Timeout
-    hopeless: str = ""
-    troubled_since: float | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def begin(self) -> None:
-        self.timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
-
-    def end(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-
-    def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        trouble = self.fleet.lasting_trouble(self.service)
-        self.troubled_since = (self.troubled_since or loop.time()) if trouble else None
-        if trouble and self.troubled_since is not None and loop.time() - self.troubled_since >= PATIENCE_S:
-            self.hopeless = trouble.text
-            self.bound.reschedule(loop.time())
-            return
-        self.begin()
+OURS = frozenset({b"host", b"accept", LIMIT.encode()})
+PASSED_ON = frozenset({b"content-type", b"content-length"})
 
 
 class Calling:
-    def __init__(self, upstream: Upstream, fleet: Fleet, gateway: Origin | None) -> None:
-        """`gateway` is the cluster's local one; None: each service is reached by its own name."""
-        self._upstream = upstream
+    """An async context manager of the call's reply."""
+
+    def __init__(
+        self, upstream: Upstream, fleet: Fleet, call: Call, *, origin: Origin, host: str, limit_s: float
+    ) -> None:
+        """The script may take `limit_s`, and starting an instance for it as long."""
         self._fleet = fleet
-        self._gateway = gateway
+        self._call = call
+        self._limit_s = limit_s
+        self._service = call.deployed.service.name
+        self._exchange = upstream.exchange(origin, _head(call, host, limit_s), self._body(call.body))
+        self._deadline = 0.0
+        self._troubled_since: float | None = None
+        self._timer: asyncio.TimerHandle
 
-    @asynccontextmanager
-    async def exchange(self, call: Call, host: str, *, limit_s: float) -> AsyncIterator[Reply]:
-        """The script may take `limit_s`; starting an instance for it counts. Raises as `Invoker.invoke`."""
-        loop = asyncio.get_running_loop()
-        origin = self._gateway or Origin(host, 80)
-        answered = False
+    async def __aenter__(self) -> Reply:
+        """Raises as `Invoker.invoke`."""
+        self._put_off()
+        self._look_later()
+        began = perf_counter()
         try:
-            async with asyncio.timeout(limit_s + GRACE_S) as bound:
-                watch = _Watch(self._fleet, call.deployed.service.name, bound)
-                watch.begin()
+            response = await self._exchange.__aenter__()
+        finally:
+            self._timer.cancel()
+        spent = read_spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
+        try:
+            status, headers, body = await self._read(response)
+        except BaseException:
+            await self._exchange.__aexit__()
+            raise
+        return Reply(status, headers, body, spent)
 
-                async def body() -> AsyncIterator[bytes]:
-                    async for piece in pieces_of(call.body):
-                        yield piece
-                        if not answered:
-                            bound.reschedule(loop.time() + limit_s + GRACE_S)
+    async def __aexit__(self, *_: object) -> None:
+        await self._exchange.__aexit__()
 
-                try:
-                    asking = self._upstream.exchange(origin, _head(call, host, limit_s), body())
-                    async with asking as response:
-                        watch.end()
-                        answered = True
-                        bound.reschedule(None)
-                        yield await self._reply(call, response)
-                finally:
-                    watch.end()
-        except TimeoutError:
-            if answered or not bound.expired():
-                raise
-            raise self._late(call, watch.hopeless, limit_s) from None
+    def _body(self, body: Body) -> Body:
+        return body if isinstance(body, bytes) else self._pieces(body)
 
-    def _late(self, call: Call, hopeless: str, limit_s: float) -> Problem:
-        if hopeless:
-            return Unavailable(f"the service cannot answer: {hopeless}", retry_after_s=30)
-        trouble = self._fleet.trouble(call.deployed.service.name)
-        why = f": {trouble.text}" if trouble else ""
-        return TimedOut(f"no answer within {limit_s:g} s, which is the limit of a call{why}")
+    async def _pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """A body that goes on coming is not held against the script."""
+        async for piece in body:
+            yield piece
+            self._put_off()
 
-    async def _reply(self, call: Call, response: Response) -> Reply:
-        headers = dict(response.headers)
-        ended = headers.get(ENDED.encode())
-        if ended is None:
-            return await self._from_between(call, response, headers)
-        match PodEnd(ended.decode()):
+    def _put_off(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._limit_s + GRACE_S
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        # Again, whatever follows: an exchange that waits for its connection is not abandoned.
+        self._look_later()
+        now = asyncio.get_running_loop().time()
+        trouble = self._fleet.lasting_trouble(self._service)
+        self._troubled_since = (self._troubled_since or now) if trouble else None
+        if trouble and now - (self._troubled_since or now) >= PATIENCE_S:
+            told = f"the service cannot answer: {trouble.text}"
+            self._exchange.abandon(Unavailable(told, retry_after_s=30))
+        elif now >= self._deadline:
+            self._exchange.abandon(self._late())
+
+    def _late(self) -> Problem:
+        limit = f"no answer within {self._limit_s:g} s, which is the limit of a call"
+        return TimedOut(limit + self._why())
+
+    def _why(self) -> str:
+        trouble = self._fleet.trouble(self._service)
+        return f": {trouble.text}" if trouble else ""
+
+    async def _read(self, response: Response) -> tuple[int, Headers, Body]:
+        ended = _header(response, ENDED)
+        if not ended:
+            return self._from_between(response)
+        match PodEnd(ended):
             case PodEnd.ANSWERED | PodEnd.FAILED:
-                return _passed_on(response, headers)
+                return _passed_on(response)
             case PodEnd.LOST:
-                return await self._lost(call, headers.get(POD.encode(), b"").decode(), response)
+                return await self._lost(response)
             case PodEnd.TIME_LIMIT:
                 raise TimedOut(await _line(response))
             case PodEnd.NOT_STARTED:
@@ -113,66 +114,51 @@ class Calling:
             case PodEnd.STORAGE_FULL:
                 raise StorageFull(await _line(response), retry_after_s=60)
 
-    async def _from_between(self, call: Call, response: Response, headers: dict[bytes, bytes]) -> Reply:
+    def _from_between(self, response: Response) -> tuple[int, Headers, Body]:
         """Not from a pod of ours: from Knative, its ingress, or a pod that OSCAR itself deployed."""
-        trouble = self._fleet.trouble(call.deployed.service.name)
-        why = f": {trouble.text}" if trouble else ""
         match response.status:
             case 404:
-                raise Unavailable(f"no instance is reachable yet; nothing was executed{why}", retry_after_s=1)
+                told = f"no instance is reachable yet; nothing was executed{self._why()}"
+                raise Unavailable(told, retry_after_s=1)
             case 503 | 429:
-                raise Unavailable(f"Knative refused the call{why}", retry_after_s=1)
+                raise Unavailable(f"Knative refused the call{self._why()}", retry_after_s=1)
             case 504:
-                raise TimedOut(f"Knative ended the call at its own limit{why}")
-            case 200 | 500 if b"content-type" in headers:
-                return _passed_on(response, headers)
+                raise TimedOut(f"Knative ended the call at its own limit{self._why()}")
+            case 200 | 500 if _header(response, "content-type"):
+                return _passed_on(response)
             case status:
-                raise Unanswered(f"Knative answered {status} in place of the service{why}")
+                raise Unanswered(f"Knative answered {status} in place of the service{self._why()}")
 
-    async def _lost(self, call: Call, pod: str, response: Response) -> Reply:
+    async def _lost(self, response: Response) -> tuple[int, Headers, Body]:
         """Its container ended under the script: Kubernetes knows why, in a moment."""
-        service = call.deployed.service.name
+        pod = _header(response, POD)
         try:
             async with asyncio.timeout(MEMORY_S):
-                with self._fleet.changes(service) as changed:
-                    while not self._ended_for_memory(service, pod):
+                with self._fleet.changes(self._service) as changed:
+                    while not self._fleet.ended_for_memory(self._service, pod):
                         changed.clear()
                         await changed.wait()
         except TimeoutError:
-            return _passed_on(response, dict(response.headers))
-        return _told("the script was ended at its memory limit\n")
-
-    def _ended_for_memory(self, service: str, pod: str) -> bool:
-        instance = self._fleet.instance(service, pod)
-        return instance is not None and instance.memory_end_at is not None
+            return _passed_on(response)
+        reply = failed("the script was ended at its memory limit")
+        return reply.status, reply.headers, reply.body
 
 
 def _head(call: Call, host: str, limit_s: float) -> RequestHead:
-    headers = [
-        (b"host", host.encode()),
-        (LIMIT.encode(), b"%g" % limit_s),
-        (b"x-request-id", call.id.encode()),
-    ]
-    if call.content_type:
-        headers.append((b"content-type", call.content_type.encode("latin-1", "replace")))
+    ours = [(b"host", host.encode()), (LIMIT.encode(), b"%g" % limit_s)]
     if call.raw:
-        headers.append((b"accept", RAW_TYPE.encode()))
-    target = f"/?{call.query}" if call.query else "/"
-    return RequestHead(b"POST", target.encode("latin-1", "replace"), headers)
+        ours.append((b"accept", RAW_TYPE.encode()))
+    target = b"/?" + call.query if call.query else b"/"
+    return RequestHead(b"POST", target, ours + [one for one in call.headers if one[0] not in OURS])
 
 
-def _passed_on(response: Response, headers: dict[bytes, bytes]) -> Reply:
-    kept = {
-        name.decode(): headers[name].decode("latin-1")
-        for name in (b"content-type", b"content-length")
-        if name in headers
-    }
-    return Reply(response.status, kept, pieces_of(response.body))
+def _header(response: Response, wanted: str) -> str:
+    name = wanted.encode()
+    return next((value.decode("latin-1") for key, value in response.headers if key == name), "")
 
 
-def _told(line: str) -> Reply:
-    headers = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(line))}
-    return Reply(500, headers, pieces_of(line.encode()))
+def _passed_on(response: Response) -> tuple[int, Headers, Body]:
+    return response.status, [one for one in response.headers if one[0] in PASSED_ON], response.body
 
 
 async def _line(response: Response) -> str:

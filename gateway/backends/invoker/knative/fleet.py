@@ -59,8 +59,10 @@ class Fleet:
         """Those that are not on their way out."""
         return [one for one in self._instances.get(service, {}).values() if not one.leaving]
 
-    def instance(self, service: str, name: str) -> Instance | None:
-        return self._instances.get(service, {}).get(name)
+    def ended_for_memory(self, service: str, name: str) -> bool:
+        """Whether that instance's script container was ended for memory the last time it ended."""
+        instance = self._instances.get(service, {}).get(name)
+        return instance is not None and instance.memory_end_at is not None
 
     def lasting_trouble(self, service: str) -> Trouble | None:
         """Why no instance can answer, where waiting is of no use."""

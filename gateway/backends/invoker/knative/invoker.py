@@ -17,7 +17,7 @@ from gateway.backends.invoker.knative.manifest import PodOptions, build_manifest
 from gateway.backends.invoker.knative.status import read_status
 from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
 from gateway.backends.invoker.upstream.message import Origin
-from gateway.backends.invoker.upstream.upstream import open_upstream
+from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Forbidden, Invalid, Unavailable
 
@@ -40,18 +40,26 @@ async def open_knative_invoker(
         ) as upstream,
         open_fleet(cluster, deploying.services) as fleet,
     ):
-        yield KnativeInvoker(cluster, deploying, fleet, Calling(upstream, fleet, gateway), options)
+        yield KnativeInvoker(cluster, deploying, fleet, upstream, options, gateway=gateway)
 
 
 class KnativeInvoker:
     def __init__(
-        self, cluster: Cluster, deploying: Deploying, fleet: Fleet, calling: Calling, options: PodOptions
+        self,
+        cluster: Cluster,
+        deploying: Deploying,
+        fleet: Fleet,
+        upstream: Upstream,
+        options: PodOptions,
+        *,
+        gateway: Origin | None,
     ) -> None:
         self._cluster = cluster
         self._deploying = deploying
         self._fleet = fleet
-        self._calling = calling
+        self._upstream = upstream
         self._options = options
+        self._gateway = gateway
         self._fitting: dict[str, tuple[str, datetime]] = {}
         """Of services seen to be deployed as defined: which creation, as of when."""
 
@@ -78,7 +86,11 @@ class KnativeInvoker:
         kservice = self._fleet.kservice(service.name)
         if kservice is None:
             raise Unavailable("the service is being removed; nothing was executed", retry_after_s=1)
-        async with self._calling.exchange(call, kservice.host, limit_s=limit_s) as reply:
+        origin = self._gateway or Origin(kservice.host, 80)
+        calling = Calling(
+            self._upstream, self._fleet, call, origin=origin, host=kservice.host, limit_s=limit_s
+        )
+        async with calling as reply:
             yield reply
 
     def standing(self, name: str) -> Standing:
