@@ -1,5 +1,5 @@
-"""Calling: one call as one exchange with the cluster's local gateway, and what the pod's answer means. Nothing
-is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
+"""Calling: one call as one exchange with the cluster's local gateway, and what the pod's answer means.
+Nothing is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
 
 import asyncio
 from collections.abc import AsyncIterator
