@@ -111,7 +111,7 @@ async def _open_registry(settings: Settings, cluster: "_SharedCluster", stack: A
         case "kubernetes":
             from gateway.backends.registry.kubernetes.registry import open_kubernetes_registry
 
-            opening = open_kubernetes_registry(await cluster.get(), now=utc_now, tidy_s=settings.reconcile_s)
+            opening = open_kubernetes_registry(await cluster.get(), now=utc_now)
             return await stack.enter_async_context(opening)
         case _:
             raise _unknown("REGISTRY_URL", "file:, kubernetes:")
