@@ -11,12 +11,15 @@ MADE: dict[str, Callable[[], str]] = {
     "oscar_password": lambda: secrets.token_urlsafe(18),
     "s3_access_key": lambda: "oscar" + secrets.token_hex(6),
     "s3_secret_key": lambda: secrets.token_urlsafe(30),
+    "claim_key": lambda: secrets.token_urlsafe(32),
 }
 
 
 def with_credentials(settings: Settings) -> Settings:
     """The settings with no credential empty but those of a foreign store, which nobody can make up; what is
     given wins over what is kept. Raises SettingsError if it cannot be kept."""
+    if settings.launcher_url.startswith("kubernetes:") and not (settings.embedded or settings.claim_key):
+        raise SettingsError("CLAIM_KEY: is needed where several processes do the work: all have the same")
     path = settings.data_dir / "credentials.json"
     embedded = settings.objects_url.startswith("file:")
     try:

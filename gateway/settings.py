@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+ZIP_OVERHEAD = 32 << 20
+"""What a zip of 10,000 files with long names adds, bytes."""
+
 
 class Settings(BaseModel):
     """One field a setting; its environment name is the field's in capitals. The defaults run everything in
@@ -40,10 +43,11 @@ class Settings(BaseModel):
     invoker_url: str = Field(
         "process:",
         description="What answers calls: `process:`, `docker:` or `auto:`; or `http://<host>:<port>`, a "
-        "server that answers `POST /` for each service as `Host`; or `knative:`, or `knative+http://` and "
-        "host and port of the cluster's local gateway",
+        "server that answers `POST /` for each service as `Host`",
     )
-    launcher_url: str = Field("process:", description="What runs jobs: `process:`, `docker:` or `auto:`")
+    launcher_url: str = Field(
+        "process:", description="What runs jobs: `process:`, `docker:`, `auto:` or `kubernetes:`"
+    )
     docker_url: str = Field("unix:///var/run/docker.sock", description="The container engine")
 
     kubeconfig: str = Field(
@@ -52,6 +56,7 @@ class Settings(BaseModel):
     kubernetes_namespace: str = Field(
         "oscar-svc", min_length=1, description="Where services, their jobs and their secrets live"
     )
+    internal_url: str = Field("", description="How pods reach the API; needed for `kubernetes:`")
     pod_image: str = Field("", description="This project's image, which runs beside scripts in their pods")
     pod_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         "IfNotPresent", description="When nodes pull that image"
@@ -59,8 +64,20 @@ class Settings(BaseModel):
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = Field(
         "", description="When nodes pull services' images; default: as Kubernetes does"
     )
-    knative_timeout_limit_s: int = Field(
-        600, ge=60, description="Longest timeout the cluster's Knative takes (`max-revision-timeout-seconds`)"
+    image_pull_limit_s: float = Field(
+        120, gt=0, description="How long an image may fail to be pulled before its attempt is given up"
+    )
+    staging_limit_s: float = Field(
+        3600, gt=0, le=86400, description="How long a pod may take to fetch its input and store its outputs"
+    )
+    pod_disk_limit: int = Field(
+        64 << 30, ge=1 << 20, description="Input and output files of one pod together, bytes"
+    )
+    job_creates_s: float = Field(
+        50, ge=1, description="Kubernetes Jobs created a second at most; it begins at 20 and adapts"
+    )
+    claim_key: str = Field(
+        "", repr=False, description="Secret that signs pods' credentials; default: made and kept"
     )
 
     s3_host: str = Field("127.0.0.1", description="Address the embedded S3 listens on")
@@ -175,6 +192,11 @@ class Settings(BaseModel):
     def reconcile_every_s(self) -> float:
         told = self.objects_url.startswith("file:") or bool(self.s3_events_arn and self.events_token)
         return self.reconcile_s or (300 if told else 15)
+
+    @property
+    def result_limit(self) -> int:
+        """Of one run's result, bytes: its outputs in a zip, or its standard output."""
+        return max(self.output_limit, self.log_limit) + ZIP_OVERHEAD
 
     @property
     def embedded(self) -> tuple[str, ...]:

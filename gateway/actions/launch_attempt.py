@@ -11,7 +11,7 @@ from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import Cause, Ending, EndReason, Job, JobId, JobState
-from gateway.domain.problems import Invalid, NotFound, Problem
+from gateway.domain.problems import Forbidden, Invalid, NotFound, Problem, TooLarge, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +72,11 @@ def _refused(order: Order, problem: Problem) -> Ending:
     match problem:
         case NotFound():
             reason = EndReason.INPUT_GONE
-        case Invalid():
+        case Invalid() | TooLarge():
             reason = EndReason.NOT_STARTED
+        case Forbidden() | Unavailable():
+            # A quota, missing rights, a part that is away: it waits for people or for better times.
+            reason = EndReason.REFUSED
         case _:
             reason = EndReason.STAGING
     return Ending(order.attempt, reason, detail=problem.detail)

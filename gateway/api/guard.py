@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
+from gateway.domain.claim import read_claim
+from gateway.domain.job import AttemptId
 from gateway.domain.problems import Unauthenticated
 
 
@@ -20,6 +22,8 @@ class Access(StrEnum):
     """The token of the call's service, or somebody who may use it: asked by `actions.find_job`."""
     EVENTS = "events"
     """The store's webhook, by its static token."""
+    CLAIM = "claim"
+    """The pod of one attempt, by its claim."""
 
 
 NOBODY = Caller(name="", admin=False)
@@ -33,8 +37,17 @@ async def identify(backends: Backends, access: Access, authorization: str) -> Ca
         case Access.EVENTS:
             _require_events_token(backends.settings.events_token, authorization)
             return NOBODY
+        case Access.CLAIM:
+            return Caller(_claimed(backends, authorization), admin=False)
         case _:
             return await backends.identity.caller(authorization)
+
+
+def _claimed(backends: Backends, authorization: str) -> AttemptId:
+    """The attempt whose pod comes."""
+    scheme, _, credential = authorization.partition(" ")
+    claim = credential if scheme.lower() == "bearer" else ""
+    return read_claim(backends.settings.claim_key, claim, now=backends.now())
 
 
 def _require_events_token(token: str, authorization: str) -> None:

@@ -18,6 +18,7 @@ SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.SERVICE: [{"serviceToken": []}, {"basic": []}],
     Access.CALL: [{"serviceToken": []}, {"basic": []}],
     Access.EVENTS: [{"eventsToken": []}],
+    Access.CLAIM: [{"claim": []}],
 }
 
 SCHEMES = {
@@ -27,6 +28,7 @@ SCHEMES = {
         "scheme": "bearer",
         "description": "A service's own token: 64 characters",
     },
+    "claim": {"type": "http", "scheme": "bearer", "description": "The claim in the attempt's pod"},
     "eventsToken": {"type": "http", "scheme": "bearer", "description": "EVENTS_TOKEN"},
 }
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from gateway.api.incoming import Incoming
 from gateway.api.measures import Measures
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
+from gateway.settings import Settings
 
 Handler = Callable[["Ask"], Awaitable[Response]]
 
@@ -31,6 +33,8 @@ class Operation:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     takes: str = ""
+    most: Callable[[Settings], int] = attrgetter("body_limit")
+    """Of a body, bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class _Path:
             headers=Headers(scope=scope),
             incoming=Incoming(
                 receive,
-                limit=backends.settings.body_limit,
+                limit=operation.most(backends.settings),
                 headers=scope["headers"],
                 departure=scope.get(DEPARTURE),
             ),

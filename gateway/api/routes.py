@@ -1,7 +1,10 @@
 """The table of all routes. OSCAR's keep its paths, methods and statuses; our own stand under `/v1`, or
 where they collide with none."""
 
+from operator import attrgetter
+
 from gateway.api import (
+    attempts,
     buckets,
     calls,
     deployments,
@@ -24,6 +27,8 @@ from gateway.api.operations import Operation
 FDL = "The service: one JSON object, or an FDL file as YAML; any Content-Type"
 BUCKET = "`bucket_name`, `visibility` (private, restricted, public), `allowed_users`"
 EMPTY = "Empty"
+REPORT_LIMIT = 32 << 20
+"""With 10,000 outputs of the longest names in it, bytes."""
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -298,5 +303,48 @@ OPERATIONS: tuple[Operation, ...] = (
             "timestamps": "`true`: each line with its time in front",
             "follow": "`true`: as events until the job ends",
         },
+    ),
+    Operation(
+        "GET",
+        "/v1/attempts/{attempt}/order",
+        attempts.order,
+        "What an attempt's pod is to do",
+        Access.CLAIM,
+    ),
+    Operation(
+        "GET",
+        "/v1/attempts/{attempt}/payload",
+        attempts.payload,
+        "A payload that is too large for the order",
+        Access.CLAIM,
+        {200: "Bytes"},
+    ),
+    Operation(
+        "POST",
+        "/v1/attempts/{attempt}/links",
+        attempts.links,
+        "Links by which the pod gets its input and puts its outputs",
+        Access.CLAIM,
+        takes="`links`: a list of `method` (GET, PUT), `bucket`, `key`, `content_type`",
+    ),
+    Operation(
+        "PUT",
+        "/v1/attempts/{attempt}/result",
+        attempts.result,
+        "Keep the attempt's result",
+        Access.CLAIM,
+        {204: EMPTY},
+        takes="Bytes",
+        most=attrgetter("result_limit"),
+    ),
+    Operation(
+        "POST",
+        "/v1/attempts/{attempt}/report",
+        attempts.report,
+        "Keep how the attempt ended, until it is settled by that",
+        Access.CLAIM,
+        {204: EMPTY},
+        takes="The ending, and notes for the log",
+        most=lambda _: REPORT_LIMIT,
     ),
 )

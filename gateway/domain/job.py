@@ -127,6 +127,8 @@ class EndReason(StrEnum):
     """The object it should work on no longer exists: no further attempt can help."""
     STAGING = "staging"
     """Its input could not be fetched or its outputs could not be stored. The platform's budget pays."""
+    REFUSED = "refused"
+    """The platform had no room for it, or could not be asked: nothing of it ran, and nobody's budget pays."""
 
 
 PLATFORM_REASONS = frozenset({EndReason.INTERRUPTED, EndReason.NOT_STARTED, EndReason.STAGING})
@@ -212,6 +214,11 @@ def result_key(attempt: AttemptId) -> str:
 def log_key(attempt: AttemptId) -> str:
     """Where an attempt's log is kept in the gateway's own bucket."""
     return f"logs/{attempt}"
+
+
+def report_key(attempt: AttemptId) -> str:
+    """Where what a pod reports of its attempt stands in the gateway's own bucket until it is settled."""
+    return f"reports/{attempt}"
 
 
 def job_of(attempt: AttemptId) -> tuple[JobId, int]:

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.domain.job import PLATFORM_REASONS, Cause, Ending, EndReason, Job, JobState
-from gateway.domain.policy import Policy
+from gateway.domain.service import Policy
 
 LONGEST_WAIT_S = 600.0
 """Between two attempts after platform failures: the platform is asked again at least every ten minutes."""
+
+REFUSED_WAIT_S = 5.0
+"""Before the platform is asked for room again; it doubles with every refusal."""
 
 LONGEST_RETRY_S = 7 * 86400.0
 """However often it is doubled."""
@@ -30,6 +33,8 @@ def judge(job: Job, ending: Ending, *, policy: Policy, now: datetime) -> Verdict
         return Verdict(JobState.CANCELLED, "cancelled while it ran")
     if ending.reason is EndReason.INPUT_GONE:
         return Verdict(JobState.DEAD, describe(ending))
+    if ending.reason is EndReason.REFUSED:
+        return _refused(job, ending, now)
     if ending.reason in PLATFORM_REASONS:
         return _platform(job, ending, policy, now)
     return _script(job, ending, policy, now)
@@ -47,6 +52,7 @@ def describe(ending: Ending) -> str:
         EndReason.NOT_STARTED: "the script could not be started",
         EndReason.INPUT_GONE: "the input is gone",
         EndReason.STAGING: "input or output could not be moved",
+        EndReason.REFUSED: "there is no room for it now",
     }[ending.reason]
     return f"{how}: {ending.detail}" if ending.detail else how
 
@@ -59,6 +65,13 @@ def _script(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:
     return Verdict(
         JobState.WAITING, f"{describe(ending)}; try {job.failures + 2} of {policy.tries} follows", now + wait
     )
+
+
+def _refused(job: Job, ending: Ending, now: datetime) -> Verdict:
+    """It waits for as long as it takes: with every attempt that charged no budget, longer."""
+    refusals = min(max(0, job.attempts - job.failures - job.interruptions - 1), 16)
+    wait = timedelta(seconds=min(REFUSED_WAIT_S * 2.0**refusals, LONGEST_WAIT_S))
+    return Verdict(JobState.WAITING, f"{describe(ending)}; it is tried again", now + wait)
 
 
 def _platform(job: Job, ending: Ending, policy: Policy, now: datetime) -> Verdict:

@@ -28,8 +28,7 @@ from gateway.staging.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
-ROOT = "/oscar"
-"""Where OSCAR's images expect the script."""
+ROOT = layout.CONTAINER_ROOT
 SHELL = (
     "exec 3>&2 2>/dev/null; trap 'kill -TERM -1' TERM; /bin/sh \"$0\" 2>&3 3>&- & script=$!; "
     "while :; do wait $script; code=$?; kill -0 $script || exit $code; done"

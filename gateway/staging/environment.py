@@ -4,8 +4,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from gateway.domain.definition import Service
+if TYPE_CHECKING:
+    from gateway.domain.definition import Service
 
 EVENT_LIMIT = 100 << 10
 """One variable may hold 128 KiB on Linux; a larger event is in the input file only, bytes."""
@@ -24,7 +26,7 @@ class Occasion:
 
 
 def script_environment(
-    service: Service, occasion: Occasion, *, input_dir: str, output_dir: str, place: Mapping[str, str]
+    service: "Service", occasion: Occasion, *, input_dir: str, output_dir: str, place: Mapping[str, str]
 ) -> dict[str, str]:
     """Rising precedence: what the `place` it runs in sets (PATH, HOME, ...), the service's secrets, its
     variables, ours."""

@@ -14,6 +14,9 @@ STDOUT_CUT = "stdout.cut"
 """There when the script printed more than is kept."""
 LOG = "log"
 
+CONTAINER_ROOT = "/oscar"
+"""The workspace in a container, where OSCAR's images expect the script."""
+
 ORDER = "order"
 ALIVE = "alive"
 """Locked for as long as the runner lives."""

@@ -11,7 +11,6 @@ import yaml
 from gateway.staging import layout
 
 if TYPE_CHECKING:
-    # Beside a script in a pod nothing else needs it, and it takes 0.2 s to import.
     from gateway.domain.definition import Service
 
 CONFIG_FIELDS = {"name", "image", "cpu", "memory", "input", "output", "log_level"}
@@ -69,9 +68,13 @@ def lay_out(root: Path, service: "Service") -> Workspace:
     for folder in (workspace.input_dir, workspace.output_dir, workspace.scratch_dir, workspace.script.parent):
         folder.mkdir()
     workspace.script.write_text(service.script, encoding="utf-8", errors="surrogatepass")
-    config = service.model_dump(mode="json", include=CONFIG_FIELDS)
-    (root / layout.CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (root / layout.CONFIG).write_text(config_text(service), encoding="utf-8")
     return workspace
+
+
+def config_text(service: "Service") -> str:
+    """What a script may read about its service, as YAML."""
+    return yaml.safe_dump(service.model_dump(mode="json", include=CONFIG_FIELDS), sort_keys=False)
 
 
 def remove(root: Path) -> None:

@@ -41,7 +41,6 @@ class Broker:
             self.process = subprocess.Popen(
                 [PROGRAMS / "rabbitmq-server"],
                 env=environment,
-                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

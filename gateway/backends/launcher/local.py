@@ -157,7 +157,7 @@ class LocalLauncher:
                     service_uid=order.deployed.uid,
                     service=order.deployed.service,
                 )
-            occasion = await stage_in(self._store, self._own_bucket, order, workspace)
+            occasion = await stage_in(self._store, self._own_bucket, order.work, workspace)
             run = order_run(
                 self._executor,
                 order.deployed.service,

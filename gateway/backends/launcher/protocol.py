@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import AttemptId, Ending, Job
+from gateway.domain.work_order import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,12 @@ class Order:
     @property
     def attempt(self) -> AttemptId:
         return self.job.attempt_id
+
+    @property
+    def work(self) -> Work:
+        job = self.job
+        by_script = self.deployed.service.file_stage_in
+        return Work(job.id, job.payload, job.stored, job.notice, file_stage_in=by_script)
 
 
 class Launcher(Protocol):

@@ -3,6 +3,7 @@ our own.
 
 It may be done again from the start, after a kill at any moment: an output that this job has stored before,
 and that has not changed since, is not stored again, so that no second version of it triggers anybody.
+Also done in a pod, so it imports little.
 """
 
 import asyncio
@@ -11,15 +12,13 @@ import mimetypes
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-import structlog
-
-from gateway.backends.launcher.record import Record
 from gateway.backends.launcher.store import Store
 from gateway.domain.event import StoredObject
-from gateway.domain.job import Delivered, Ending, EndReason, Kept, job_of, log_key, result_key
+from gateway.domain.job import AttemptId, Delivered, Ending, EndReason, Kept, job_of, log_key, result_key
 from gateway.domain.mark import mark
-from gateway.domain.matching import destinations
+from gateway.domain.matching import Putting, destinations
 from gateway.domain.problems import NotFound, Problem, TooLarge, Unavailable
 from gateway.executors.protocol import Ended
 from gateway.staging.answer import find_answer
@@ -29,8 +28,6 @@ from gateway.staging.log import entry, stamp
 from gateway.staging.outputs import Output, Outputs, find_outputs
 from gateway.staging.workspace import Workspace
 
-log = structlog.get_logger(__name__)
-
 DELIVERING = frozenset({EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT})
 """Ends after which outputs are worth something. A script interrupted or cancelled leaves halves."""
 KEY_LIMIT = 1024
@@ -39,8 +36,19 @@ PAUSES_S = (0.5, 2.0, 8.0)
 """Before trying again when the store is away: running the script again would cost more."""
 
 
+class Leaving(Protocol):
+    """Whose outputs they are, and the rules for them as they were when the attempt began."""
+
+    @property
+    def attempt(self) -> AttemptId: ...
+    @property
+    def service_uid(self) -> str: ...
+    @property
+    def service(self) -> Putting: ...
+
+
 async def stage_out(
-    store: Store, own_bucket: str, record: Record, workspace: Workspace, ended: Ended, *, output_limit: int
+    store: Store, own_bucket: str, record: Leaving, workspace: Workspace, ended: Ended, *, output_limit: int
 ) -> Ending:
     """The attempt's ending, its outputs, result and log stored. What cannot be stored is told in it; raises
     nothing."""
@@ -56,11 +64,10 @@ async def stage_out(
         kept = await staging.keep_log(outputs, kept)
     except Problem as problem:
         trouble = problem.detail
-        log.warning("outputs.refused", attempt=record.attempt, why=trouble)
     return _ending(record, ended, kept, trouble)
 
 
-def _ending(record: Record, ended: Ended, kept: Kept, trouble: str) -> Ending:
+def _ending(record: Leaving, ended: Ended, kept: Kept, trouble: str) -> Ending:
     """A script that failed has failed, wherever its outputs are."""
     reason, detail = ended.reason, ended.detail
     if trouble and reason is EndReason.EXITED and ended.exit_code == 0:
@@ -87,7 +94,7 @@ class _Staging:
 
     store: Store
     own_bucket: str
-    record: Record
+    record: Leaving
     workspace: Workspace
 
     async def deliver(self, outputs: Outputs) -> tuple[Delivered, ...]:

@@ -15,7 +15,6 @@ from aio_pika.exceptions import (
     IncompatibleProtocolError,
     InvalidFrameError,
     ProbableAuthenticationError,
-    ProtocolSyntaxError,
     PublishError,
 )
 from aiormq.exceptions import ChannelAccessRefused
@@ -36,7 +35,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "the broker refuses the user or password of QUEUE_URL",
     ),
     (
-        (IncompatibleProtocolError, ProtocolSyntaxError),
+        (IncompatibleProtocolError, InvalidFrameError),
         "what answers at QUEUE_URL does not speak AMQP 0-9-1",
     ),
     (

@@ -1,0 +1,42 @@
+"""The rate of creates: what the API server takes without getting slow is found out, not guessed. More after
+every success, half after every refusal; what it says about waiting is obeyed."""
+
+import asyncio
+from collections.abc import Callable
+
+BEGIN_S = 20.0
+LEAST_S = 1.0
+STEP = 0.1
+"""Added to the rate by a success: a second's worth of them, at 20 a second, adds 2."""
+BURST_S = 1.0
+"""What was not used can be caught up with for as long."""
+
+
+class Rate:
+    def __init__(self, most_s: float, *, clock: Callable[[], float] | None = None) -> None:
+        """`most_s` creates a second at most."""
+        self._most_s = most_s
+        self._rate_s = min(BEGIN_S, most_s)
+        self._clock = clock or asyncio.get_running_loop().time
+        self._next = self._clock()
+        """When the next create may begin."""
+
+    @property
+    def per_second(self) -> float:
+        return self._rate_s
+
+    async def turn(self) -> None:
+        """Returns when it is the caller's turn, in order of asking."""
+        now = self._clock()
+        begin = max(self._next, now - BURST_S)
+        self._next = begin + 1 / self._rate_s
+        if begin > now:
+            await asyncio.sleep(begin - now)
+
+    def succeeded(self) -> None:
+        self._rate_s = min(self._most_s, self._rate_s + STEP)
+
+    def refused(self, *, retry_after_s: float = 0) -> None:
+        """The API server has too much to do, or is away: nobody begins before it said."""
+        self._rate_s = max(LEAST_S, self._rate_s / 2)
+        self._next = max(self._next, self._clock() + retry_after_s)

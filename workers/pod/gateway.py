@@ -1,0 +1,88 @@
+"""The gateway as a pod sees it: with a claim, for one attempt. What may be better later is asked again for as
+long as the gateway may take to come back."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from http.client import HTTPException, HTTPResponse
+from typing import Any, BinaryIO
+
+from gateway.domain.problems import Problem, Unavailable
+from gateway.domain.work_order import WorkOrder, read_work_order
+from gateway.staging.chunks import CHUNK
+from workers.pod.http import Http
+
+PATIENCE_S = 120.0
+PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+
+
+class Gateway:
+    def __init__(self, url: str, attempt: str, claim: str) -> None:
+        self._base = f"{url.rstrip('/')}/v1/attempts/{attempt}"
+        self._headers = {"Authorization": f"Bearer {claim}"}
+        self._http = Http()
+
+    async def order(self) -> WorkOrder:
+        """Raises Conflict if the attempt is over, Unauthenticated, Unavailable, Invalid."""
+        return read_work_order(await self._ask("GET", "order"))
+
+    async def link(self, wish: Mapping[str, str]) -> dict[str, Any]:
+        """`url`, `headers`, `there`: see `actions.link_objects`."""
+        body = json.dumps({"links": [wish]}).encode()
+        found: dict[str, Any] = json.loads(await self._ask("POST", "links", body=body))["links"][0]
+        return found
+
+    async def payload(self) -> AsyncIterator[bytes]:
+        answer = await self._send("GET", "payload")
+        async for chunk in read_answer(answer):
+            yield chunk
+
+    async def keep_result(self, file: BinaryIO, size_bytes: int) -> None:
+        answer = await self._send("PUT", "result", body=file, size_bytes=size_bytes)
+        await asyncio.to_thread(answer.read)
+
+    async def report(self, report: bytes, *, patience_s: float = PATIENCE_S) -> None:
+        await self._ask("POST", "report", body=report, patience_s=patience_s)
+
+    async def _ask(
+        self, method: str, what: str, *, body: bytes | None = None, patience_s: float = PATIENCE_S
+    ) -> bytes:
+        until, pause_s = time.monotonic() + patience_s, PAUSE_S
+        while True:
+            try:
+                answer = await self._send(method, what, body=body, size_bytes=len(body or b""))
+                return await asyncio.to_thread(_whole, answer)
+            except Unavailable:
+                if time.monotonic() + pause_s > until:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _send(
+        self, method: str, what: str, *, body: bytes | BinaryIO | None = None, size_bytes: int = 0
+    ) -> HTTPResponse:
+        url = f"{self._base}/{what}"
+        try:
+            return await asyncio.to_thread(
+                self._http.send, method, url, headers=self._headers, body=body, size_bytes=size_bytes
+            )
+        except Problem as problem:
+            problem.detail = f"the gateway: {problem.detail}"
+            raise
+
+
+async def read_answer(answer: HTTPResponse) -> AsyncIterator[bytes]:
+    """Raises Unavailable if it is cut."""
+    try:
+        while chunk := await asyncio.to_thread(answer.read, CHUNK):
+            yield chunk
+    except (OSError, HTTPException) as error:
+        raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
+
+
+def _whole(answer: HTTPResponse) -> bytes:
+    try:
+        return answer.read()
+    except (OSError, HTTPException) as error:
+        raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
