@@ -43,7 +43,8 @@ class Settings(BaseModel):
     invoker_url: str = Field(
         "process:",
         description="What answers calls: `process:`, `docker:` or `auto:`; or `http://<host>:<port>`, a "
-        "server that answers `POST /` for each service as `Host`",
+        "server that answers `POST /` for each service as `Host`; or `knative:`, or `knative+http://` and "
+        "host and port of the cluster's local gateway",
     )
     launcher_url: str = Field(
         "process:", description="What runs jobs: `process:`, `docker:`, `auto:` or `kubernetes:`"
@@ -63,6 +64,9 @@ class Settings(BaseModel):
     )
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = Field(
         "", description="When nodes pull services' images; default: as Kubernetes does"
+    )
+    knative_timeout_limit_s: int = Field(
+        600, ge=60, description="Longest timeout the cluster's Knative takes (`max-revision-timeout-seconds`)"
     )
     image_pull_limit_s: float = Field(
         120, gt=0, description="How long an image may fail to be pulled before its attempt is given up"

@@ -40,6 +40,14 @@ class GatewayProcess:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "GatewayProcess":
+        """Launched, and ready."""
+        self.launch()
+        with self.http() as http:
+            wait_for(lambda: http.get("/ready").status_code == 200, within_s=START_S)
+        return self
+
+    def launch(self) -> None:
+        """It serves, whether its parts are there or not."""
         announced = self.data_dir / "endpoints.json"
         announced.unlink(missing_ok=True)
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -61,9 +69,6 @@ class GatewayProcess:
             )
         wait_for(lambda: announced.exists() or self._ended(), within_s=START_S, every_s=0.01)
         self.endpoints = json.loads(announced.read_text())
-        with self.http() as http:
-            wait_for(lambda: http.get("/ready").status_code == 200, within_s=START_S)
-        return self
 
     def __enter__(self) -> "GatewayProcess":
         return self.start()

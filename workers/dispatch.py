@@ -2,6 +2,7 @@
 business."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -16,10 +17,14 @@ log = structlog.get_logger(__name__)
 PREFETCH = 8
 PAUSE_S = 1.0
 """Before asking again when the queue or the ledger is away."""
+HOLD_S = 60.0
+"""How long a delivery is kept while the ledger is away: as long as all are in hand, no other is taken."""
+FINISH_S = 5.0
+"""How long launches under way may take when we are told to stop."""
 
 
 async def dispatch(backends: Backends) -> None:
-    """For ever; cancelling it gives back what is in hand."""
+    """For ever. Cancelled, it takes no more, finishes what it has begun and gives back the rest."""
     await _recover(backends)
     while True:
         try:
@@ -43,16 +48,52 @@ async def _take_deliveries(backends: Backends) -> None:
         backends.queue.deliveries(prefetch=PREFETCH) as deliveries,
         asyncio.TaskGroup() as tasks,
     ):
-        async for delivery in deliveries:
-            tasks.create_task(_handle(backends, delivery))
+        handled: set[asyncio.Task[None]] = set()
+        try:
+            async for delivery in deliveries:
+                task = tasks.create_task(_handle(backends, delivery))
+                handled.add(task)
+                task.add_done_callback(handled.discard)
+        finally:
+            if handled:
+                await asyncio.wait(handled, timeout=FINISH_S)
 
 
 async def _handle(backends: Backends, delivery: Delivery) -> None:
+    """Acknowledged only when the ledger says what became of the job."""
+    if await _launch(backends, delivery) or await _launch(backends, delivery):
+        await delivery.ack()
+    else:
+        await delivery.give_back()
+
+
+async def _launch(backends: Backends, delivery: Delivery) -> bool:
+    """Whether it could be done; if not, after having waited for the ledger."""
     try:
         await launch_attempt(backends, delivery.job)
     except Problem as problem:
-        log.warning("delivery.given_back", job=delivery.job, why=problem.detail)
-        await asyncio.sleep(PAUSE_S)
-        await delivery.give_back()
+        log.warning("delivery.held", job=delivery.job, why=problem.detail)
+    except Exception:
+        # Of one job, not of the worker: it goes to the dead letters when it happens again and again.
+        log.exception("delivery.broke", job=delivery.job)
     else:
-        await delivery.ack()
+        return True
+    await _ledger_is_back(backends)
+    return False
+
+
+async def _ledger_is_back(backends: Backends) -> None:
+    """Returns when it is, or after HOLD_S."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HOLD_S):
+            await asyncio.sleep(PAUSE_S)
+            while not await _ledger_is_ready(backends):  # noqa: ASYNC110  # nobody tells us
+                await asyncio.sleep(PAUSE_S)
+
+
+async def _ledger_is_ready(backends: Backends) -> bool:
+    try:
+        await backends.ledger.ready()
+    except Problem:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 
+from gateway.actions.keep_unreadable import expire_unreadable
 from gateway.actions.recover_attempts import tend_attempts
 from gateway.actions.sweep_jobs import announce_due, expire_jobs
 from gateway.backends.connect import Backends
@@ -15,7 +16,12 @@ EXPIRE_EVERY_S = 300.0
 
 async def sweep(backends: Backends) -> None:
     """For ever."""
-    steps = ((announce_due, ANNOUNCE_EVERY_S), (tend_attempts, TEND_EVERY_S), (expire_jobs, EXPIRE_EVERY_S))
+    steps = (
+        (announce_due, ANNOUNCE_EVERY_S),
+        (tend_attempts, TEND_EVERY_S),
+        (expire_jobs, EXPIRE_EVERY_S),
+        (expire_unreadable, EXPIRE_EVERY_S),
+    )
     async with asyncio.TaskGroup() as tasks:
         for step, every_s in steps:
             tasks.create_task(repeat(partial(step, backends), every_s=every_s, name=step.__name__))

@@ -3,9 +3,8 @@ comes."""
 
 from collections.abc import Iterable, Sequence
 
-import structlog
-
 from gateway.actions.announce_jobs import announce_jobs
+from gateway.actions.keep_unreadable import keep_unreadable
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted
 from gateway.domain.deployed import Deployed
@@ -15,23 +14,26 @@ from gateway.domain.job import Cause, NewJob
 from gateway.domain.mark import written_by
 from gateway.domain.matching import takes
 from gateway.domain.notification import parse_notification
+from gateway.domain.problems import Invalid
 
-log = structlog.get_logger(__name__)
+REASON_LIMIT = 2000
 
 Noticed = tuple[StoredObject, bytes]
 """An object and the notice that told of it, as one record in S3's JSON form."""
 
 
 async def accept_notification(backends: Backends, raw: bytes) -> tuple[Accepted, ...]:
-    """Accept a store's notification for whichever services take its objects. Raises Invalid, Unavailable,
-    StorageFull.
-
-    Records that cannot be read are logged and do not hide the others: refusing them would have the store
-    repeat them for ever, in front of everything behind.
+    """Accept a store's notification for whichever services take its objects. Raises Unavailable, StorageFull:
+    then the store is to send it again; Invalid for what is no notification: it is kept, and it is no use to
+    send it again. Records that cannot be read are kept too, and do not hide the others.
     """
-    notification = parse_notification(raw)
-    for why in notification.unreadable:
-        log.warning("event.unreadable", why=why)
+    try:
+        notification = parse_notification(raw)
+    except Invalid as problem:
+        await keep_unreadable(backends, raw, problem.detail)
+        raise
+    if notification.unreadable:
+        await keep_unreadable(backends, raw, "; ".join(notification.unreadable)[:REASON_LIMIT])
     return await accept_objects(backends, notification.records, cause=Cause.EVENT)
 
 

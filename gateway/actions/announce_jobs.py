@@ -1,7 +1,8 @@
 """Announce accepted jobs on the queue. The ledger has them already: an announcement that fails is made
 later by the sweep."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -11,16 +12,45 @@ from gateway.domain.problems import Unavailable
 
 log = structlog.get_logger(__name__)
 
+AT_ONCE = 64
+"""A broker confirms many messages together: one after the other each would wait for its own disk write."""
+
 
 async def announce_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:
-    """Publish each job's id; how many were. Stops at the first that the queue does not take; never raises
-    for the queue."""
+    """Publish each job's id, in about this order; how many of the first ones were. Stops soon after one that
+    the queue does not take; never raises for the queue."""
+    waiting = list(jobs)
     published = 0
-    for job in jobs:
-        try:
-            await backends.queue.publish(job)
-        except Unavailable as problem:
-            log.warning("announcement.postponed", job=job, why=problem.detail)
+    size = 1  # a queue that is away is met by one, not by all
+    while published < len(waiting):
+        together = waiting[published : published + size]
+        taken = await _announce(backends, together)
+        published += taken
+        if taken < len(together):
             break
-        published += 1
+        size = AT_ONCE
     return published
+
+
+async def _announce(backends: Backends, together: Sequence[JobId]) -> int:
+    """How many were, up to the first that was not."""
+    if len(together) == 1:
+        refused = [await _refusal(backends, together[0])]
+    else:
+        async with asyncio.TaskGroup() as tasks:
+            publishing = [tasks.create_task(_refusal(backends, job)) for job in together]
+        refused = [task.result() for task in publishing]
+    for place, why in enumerate(refused):
+        if why:
+            log.warning("announcement.postponed", job=together[place], why=why)
+            return place
+    return len(together)
+
+
+async def _refusal(backends: Backends, job: JobId) -> str:
+    """Why the queue did not take it, or ""."""
+    try:
+        await backends.queue.publish(job)
+    except Unavailable as problem:
+        return problem.detail
+    return ""

@@ -20,22 +20,32 @@ BATCH = 500
 FIRST_ANNOUNCEMENT_S = 5.0
 """A job queued for longer was never announced, or waits behind many: announcing it once more is harmless."""
 ANNOUNCEMENT_LIFE_S = 600.0
-"""After this a message is taken for lost, as after a broker's data was."""
+"""After this a message is taken for lost."""
+EMPTY_QUEUE_LIFE_S = 10.0
+"""The same while nothing waits in the queue: a broker's data was lost, or its queue was purged or deleted."""
 
 
 async def announce_due(backends: Backends) -> None:
     """Jobs whose retry time has come, and queued ones whose message may be missing."""
     now = backends.now()
     await announce_jobs(backends, await backends.ledger.due(now=now, limit=BATCH))
+    life_s = EMPTY_QUEUE_LIFE_S if await _queue_is_empty(backends) else ANNOUNCEMENT_LIFE_S
     stale = await backends.ledger.unannounced(
         queued_before=now - timedelta(seconds=FIRST_ANNOUNCEMENT_S),
-        announced_before=now - timedelta(seconds=ANNOUNCEMENT_LIFE_S),
+        announced_before=now - timedelta(seconds=life_s),
         limit=BATCH,
     )
     published = await announce_jobs(backends, stale)
     if published:
         await backends.ledger.announced(stale[:published], now=now)
     await admit_waiting(backends)
+
+
+async def _queue_is_empty(backends: Backends) -> bool:
+    try:
+        return await backends.queue.depth() == 0
+    except Unavailable:
+        return False
 
 
 async def announce_all(backends: Backends) -> None:

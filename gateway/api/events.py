@@ -1,15 +1,12 @@
 """`POST /events`: the one webhook of every store. Whoever takes the objects gets jobs; what cannot be read
 is not refused, since the store would repeat it for ever in front of everything behind it."""
 
-import structlog
 from starlette.responses import Response
 
 from gateway.actions.accept_events import accept_notification
 from gateway.api.answers import json_answer
 from gateway.api.operations import Ask
 from gateway.domain.problems import Invalid, Problem
-
-log = structlog.get_logger(__name__)
 
 
 async def accept(ask: Ask) -> Response:
@@ -19,7 +16,6 @@ async def accept(ask: Ask) -> Response:
     try:
         accepted = await accept_notification(ask.backends, raw)
     except Invalid as problem:
-        log.warning("notification.unreadable", why=problem.detail, size_bytes=len(raw))
         ask.site.measures.noticed(outcome=problem.kind)
         return json_answer({"accepted": [], "unreadable": problem.detail})
     except Problem as problem:

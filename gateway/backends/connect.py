@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from gateway.backends.identity.protocol import Identity
 from gateway.backends.invoker.protocol import Invoker
 from gateway.backends.launcher.protocol import Launcher
+from gateway.backends.ledger.ends import Ends, open_ends
 from gateway.backends.ledger.protocol import Ledger
 from gateway.backends.objects.protocol import OWN_BUCKET, Listener, Objects, Provider
 from gateway.backends.queue.protocol import Queue
@@ -42,6 +43,7 @@ class Backends:
     settings: Settings
     registry: Registry
     ledger: Ledger
+    ends: Ends
     queue: Queue
     objects: Objects
     invoker: Invoker
@@ -84,13 +86,15 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
         registry = await _open_registry(settings, cluster, stack)
         objects, face = await _open_objects(settings, stack)
         executors = _Executors(settings, stack)
+        ledger = await _open_ledger(settings, stack)
         backends = Backends(
             settings=settings,
             registry=registry,
-            ledger=await _open_ledger(settings, stack),
+            ledger=ledger,
+            ends=await stack.enter_async_context(open_ends(ledger)),
             queue=await _open_queue(settings, stack),
             objects=objects,
-            invoker=await _open_invoker(settings, executors, stack),
+            invoker=await _open_invoker(settings, executors, cluster, stack),
             launcher=await _open_launcher(settings, executors, cluster, objects, stack),
             identity=_open_identity(settings),
             subscriptions=Subscriptions(registry),
@@ -107,7 +111,7 @@ async def _open_registry(settings: Settings, cluster: "_SharedCluster", stack: A
         case "kubernetes":
             from gateway.backends.registry.kubernetes.registry import open_kubernetes_registry
 
-            opening = open_kubernetes_registry(await cluster.get(), now=utc_now, tidy_s=settings.reconcile_s)
+            opening = open_kubernetes_registry(await cluster.get(), now=utc_now)
             return await stack.enter_async_context(opening)
         case _:
             raise _unknown("REGISTRY_URL", "file:, kubernetes:")
@@ -195,12 +199,16 @@ class _Executors:
         return self._open[url]
 
 
-async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncExitStack) -> Invoker:
-    if _scheme(settings.invoker_url) == "http":
-        from gateway.backends.invoker.http import open_http_invoker
+async def _open_invoker(
+    settings: Settings, executors: _Executors, cluster: _SharedCluster, stack: AsyncExitStack
+) -> Invoker:
+    match _scheme(settings.invoker_url):
+        case "http":
+            from gateway.backends.invoker.http import open_http_invoker
 
-        return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
-
+            return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
+        case "knative" | "knative+http":
+            return await _open_knative(settings, await cluster.get(), stack)
     from gateway.backends.invoker.local import open_local_invoker
 
     opening = open_local_invoker(
@@ -211,6 +219,27 @@ async def _open_invoker(settings: Settings, executors: _Executors, stack: AsyncE
         output_limit=settings.output_limit,
     )
     return await stack.enter_async_context(opening)
+
+
+async def _open_knative(settings: Settings, cluster: "Cluster", stack: AsyncExitStack) -> Invoker:
+    from gateway.backends.invoker.knative.invoker import open_knative_invoker
+    from gateway.backends.invoker.knative.manifest import PodOptions
+    from gateway.backends.invoker.upstream.message import Origin
+
+    if not settings.pod_image:
+        raise SettingsError("POD_IMAGE: calls answered by Knative need this project's image")
+    options = PodOptions(
+        image=settings.pod_image,
+        image_pull_policy=settings.pod_image_pull_policy,
+        script_image_pull_policy=settings.image_pull_policy,
+        call_limit_s=settings.call_limit_s,
+        timeout_most_s=settings.knative_timeout_limit_s,
+        log_limit=settings.log_limit,
+        output_limit=settings.output_limit,
+    )
+    through = _scheme(settings.invoker_url) == "knative+http"
+    gateway = Origin(*_address(settings.invoker_url)) if through else None
+    return await stack.enter_async_context(open_knative_invoker(cluster, options, gateway=gateway))
 
 
 async def _open_launcher(

@@ -32,6 +32,8 @@ class Policy:
     """Calls expected to take longer are answered as jobs; 0: all of them."""
     calls_live: int | None = None
     """Calls answered directly at the same time."""
+    concurrency: int = 1
+    """How many calls one instance on a cluster answers at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ RANGES = {
     "expected-seconds": Range("expected_s", 0, LIMIT_MOST_S),
     "direct-seconds": Range("direct_limit_s", 0, 86400),
     "calls-live": Range("calls_live", 1, 100_000, whole=True),
+    "concurrency": Range("concurrency", 1, 100, whole=True),
 }
 """By the annotation's name after `oscar-gateway/`."""
 

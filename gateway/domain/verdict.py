@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.domain.job import PLATFORM_REASONS, Cause, Ending, EndReason, Job, JobState
-from gateway.domain.service import Policy
+from gateway.domain.policy import Policy
 
 LONGEST_WAIT_S = 600.0
 """Between two attempts after platform failures: the platform is asked again at least every ten minutes."""

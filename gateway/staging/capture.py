@@ -19,8 +19,8 @@ class Capture:
         """Limits in bytes. Files of an earlier capture are replaced. Raises OSError."""
         self._workspace = workspace
         self._log_limit = log_limit
-        self._stdout = _Kept(os.path.join(workspace, layout.STDOUT), stdout_limit)
-        self._log = _Kept(os.path.join(workspace, layout.LOG), log_limit)
+        self._stdout = Kept(os.path.join(workspace, layout.STDOUT), stdout_limit)
+        self._log = Kept(os.path.join(workspace, layout.LOG), log_limit)
         self._entries = {stream: Entries(stream) for stream in ("stdout", "stderr")}
 
     @property
@@ -59,7 +59,7 @@ class Capture:
             )
 
 
-class _Kept:
+class Kept:
     """A file that takes so many bytes. Not buffered: what was taken is there for readers, and after a
     kill."""
 

@@ -1,7 +1,7 @@
-"""What every ledger promises, whichever database it is in: a new one starts by adding its name to LEDGERS."""
+"""What every ledger promises, whichever database it is in: a new one starts by adding its
+name to LEDGERS, beside the empty ledgers."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,24 +27,9 @@ from gateway.domain.job import (
     ResultKind,
 )
 from gateway.domain.problems import Invalid, KeyReused, NotFound, Unavailable
-from tests.ledger.empty import file, made_database, made_file, postgresql_url, server, sqlite_url
+from tests.ledger.empty import file, ledger, made_database, made_file, postgresql_url, server, sqlite_url, url
 
-__all__ = ["file", "made_database", "made_file", "postgresql_url", "server", "sqlite_url"]
-
-LEDGERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
-
-
-@pytest.fixture(params=LEDGERS)
-def url(request: pytest.FixtureRequest) -> str:
-    """Of an empty ledger of the test's own."""
-    of_the_kind: str = request.getfixturevalue(f"{request.param}_url")
-    return of_the_kind
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
-    async with open_ledger(url) as opened:
-        yield opened
+__all__ = ["file", "ledger", "made_database", "made_file", "postgresql_url", "server", "sqlite_url", "url"]
 
 
 def at(second: float) -> datetime:
@@ -433,6 +418,16 @@ async def test_an_end_is_charged_to_whom_it_is_due(
 
     assert settled is not None
     assert (settled.failures, settled.interruptions) == (failures, interruptions)
+
+
+async def test_those_who_need_not_be_waited_for_are_told_from_the_others(ledger: Ledger) -> None:
+    await accept(ledger, "grey-queued")
+    await start(ledger, "grey-live")
+    await finish(ledger, "grey-done")
+    asked = [JobId(name) for name in ("grey-queued", "grey-live", "grey-done", 'none-"\u00e9')]
+
+    assert await ledger.over(asked) == {"grey-done", 'none-"\u00e9'}
+    assert await ledger.over([]) == frozenset()
 
 
 async def test_text_that_no_database_keeps_is_mended_not_refused(ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ from gateway.domain.problems import Unavailable
 from tests.polling import until
 from tests.servers.rabbitmq import Broker, rabbitmq
 
-QUEUES = ["memory", pytest.param("rabbitmq", marks=pytest.mark.services)]
+QUEUES = ["memory", pytest.param("rabbitmq", marks=[pytest.mark.services, pytest.mark.timeout(90)])]
 SOON_S = 5.0
 """Longest wait for something that must come."""
 

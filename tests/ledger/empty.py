@@ -2,13 +2,17 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.backends.ledger.protocol import Ledger
 from gateway.backends.ledger.sql import open_ledger
 from tests.servers.postgresql import Server, database, execute, postgresql
+
+LEDGERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
+"""The kinds, each with a fixture `<kind>_url`."""
 
 EMPTY = """
 DELETE FROM jobs; DELETE FROM remembered; DELETE FROM idempotency_keys; DELETE FROM durations;
@@ -51,6 +55,19 @@ async def postgresql_url(made_database: str) -> str:
     """One database, emptied each time: to make one takes far longer than most tests do."""
     await execute(made_database, EMPTY)
     return made_database
+
+
+@pytest.fixture(params=LEDGERS)
+def url(request: pytest.FixtureRequest) -> str:
+    """Of an empty ledger of the test's own, of each kind."""
+    of_the_kind: str = request.getfixturevalue(f"{request.param}_url")
+    return of_the_kind
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    async with open_ledger(url) as opened:
+        yield opened
 
 
 def _make(url: str) -> None:

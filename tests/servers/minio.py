@@ -147,8 +147,12 @@ def free_port() -> int:
 
 
 def _answers(url: str) -> bool:
+    """Whether it answers S3 requests, which without keys it refuses; its own health page is ready before."""
     try:
-        with urllib.request.urlopen(f"{url}/minio/health/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code == 403
+    except OSError:
         return False

@@ -41,6 +41,7 @@ class Broker:
             self.process = subprocess.Popen(
                 [PROGRAMS / "rabbitmq-server"],
                 env=environment,
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

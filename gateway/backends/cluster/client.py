@@ -1,6 +1,6 @@
 """Cluster: what the backends ask of the Kubernetes API, a method a verb. Objects are the API's own JSON."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from gateway.backends.cluster.refusals import Expired
@@ -61,7 +61,7 @@ class Cluster:
 
     async def text(
         self, path: str, query: Query | None = None, *, idle_s: float = REQUEST_S
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """A pod's log, in pieces as they come. Unavailable after `idle_s` seconds without a byte."""
         async with self._connection.request("GET", path, query=query, idle_s=idle_s) as answer:
             async for piece in answer.content.iter_any():

@@ -25,6 +25,16 @@ HOME_CONFIG = Path("~/.kube/config")
 CONNECT_S = 5.0
 CONNECTIONS = 100
 """Open at the same time; each watch and each log that is followed holds one."""
+UNUSABLE = (
+    config.ConfigException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+"""What the library raises for a file that is damaged or is no client configuration."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +51,7 @@ async def open_cluster(settings: Settings) -> AsyncIterator[Cluster]:
     try:
         await load(configuration)
         api = ApiClient(configuration)
-    except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
+    except UNUSABLE as error:
         raise SettingsError(f"KUBECONFIG: cannot be used: {type(error).__name__}") from error
     async with api:
         yield Cluster(Connection(api, load), settings.kubernetes_namespace)
@@ -121,7 +131,7 @@ class Connection:
     async def _reload(self) -> None:
         try:
             await self._load(self._configuration)
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
+        except UNUSABLE as error:
             log.warning("credentials.unreadable", why=type(error).__name__)
 
 

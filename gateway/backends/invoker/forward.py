@@ -35,7 +35,7 @@ class Forward:
         except BaseException:
             self._deadline.cancel()
             raise
-        spent = _spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
+        spent = read_spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
         return Reply(response.status, response.headers, response.body, spent)
 
     async def __aexit__(self, *_: object) -> None:
@@ -47,7 +47,7 @@ class Forward:
         self._exchange.abandon(TimedOut(limit))
 
 
-def _spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:
+def read_spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:
     """A backend that tells how long its script ran (`Server-Timing: run;dur=…`, in ms) lets the start be told
     apart; else all of it counts as the run."""
     told_s = next((_told_run_s(value) for name, value in headers if name == SERVER_TIMING), None)

@@ -4,15 +4,16 @@ Each page is merged from short walks, one along an index for every combination o
 index alone could serve all filters in order.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
+from sqlalchemy import JSON, ColumnElement, Select, func, literal, or_, select, tuple_, union_all
 
 from gateway.backends.ledger.skipping import different_values
 from gateway.backends.ledger.tables import JOBS, NEVER, is_state
-from gateway.domain.job import Cause, JobQuery, JobState
+from gateway.domain.job import FINAL_STATES, Cause, JobId, JobQuery, JobState
 
 Condition = ColumnElement[bool]
 NewestFirst = (JOBS.c.created_at.desc(), JOBS.c.id.desc())
@@ -45,6 +46,18 @@ def unannounced_page(*, queued_before: datetime, announced_before: datetime, lim
     ]
     merged = union_all(*(select(walk.subquery()) for walk in walks)).subquery()
     return select(merged.c.id).order_by(merged.c.created_at, merged.c.id).limit(limit)
+
+
+def over_among(jobs: Collection[JobId]) -> Select[str]:
+    """Ids of those that are final, or not there.
+
+    The ids are one parameter, the keys of a JSON object, which both dialects unfold by the same name: as
+    parameters of their own they would be another statement for each number of them.
+    """
+    asked = func.json_each(literal(dict.fromkeys(jobs, 0), JSON)).table_valued("key")
+    joined = asked.outerjoin(JOBS, JOBS.c.id == asked.c.key)
+    over = or_(JOBS.c.id.is_(None), JOBS.c.state.in_(sorted(FINAL_STATES)))
+    return select(asked.c.key).select_from(joined).where(over)
 
 
 def services_with_jobs() -> Select[str, str]:

@@ -6,7 +6,7 @@ when the database is away and StorageFull when it cannot grow. Only `job` reads 
 from all other methods a Job's `notice` and its payload's `inline` are None.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -69,6 +69,10 @@ class Ledger(Protocol):
 
         The cost does not grow with how many jobs there are.
         """
+        ...
+
+    async def over(self, jobs: Collection[JobId]) -> frozenset[JobId]:
+        """Those of them that need not be waited for: final, or not there. One statement, however many."""
         ...
 
     async def attempts(self, job: JobId) -> tuple[Attempt, ...]:

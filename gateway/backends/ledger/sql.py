@@ -4,7 +4,7 @@ Gives up counting ahead: `census` counts the jobs' rows, so that it can contradi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -13,7 +13,13 @@ from sqlalchemy import delete, func, select, update
 from gateway.backends.ledger.accepting import Acceptor
 from gateway.backends.ledger.admitting import admit_jobs, live_counts
 from gateway.backends.ledger.database import Database, open_database
-from gateway.backends.ledger.listing import finished_page, newest_page, services_with_jobs, unannounced_page
+from gateway.backends.ledger.listing import (
+    finished_page,
+    newest_page,
+    over_among,
+    services_with_jobs,
+    unannounced_page,
+)
 from gateway.backends.ledger.measuring import forget_durations, replace_durations
 from gateway.backends.ledger.migrate import migrate
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey, JobPage, Ledger
@@ -98,6 +104,10 @@ class SqlLedger:
             rows = (await connection.execute(newest_page(query))).all()
         page = tuple(job_of_row(row) for row in rows[: query.limit])
         return JobPage(page, remaining=len(rows) > query.limit)
+
+    async def over(self, jobs: Collection[JobId]) -> frozenset[JobId]:
+        async with self._database.reading() as connection:
+            return frozenset(JobId(job) for job in await connection.scalars(over_among(jobs)))
 
     async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
         ordered = select(ATTEMPTS).where(ATTEMPTS.c.job_id == job).order_by(ATTEMPTS.c.number)

@@ -5,6 +5,8 @@ what is uploaded in between is told to nobody.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import structlog
@@ -23,36 +25,46 @@ log = structlog.get_logger(__name__)
 
 async def wait_for_resumption(store: Provider, bucket: str) -> None:
     """Returns once the store has been away, or has restarted, since the call, and has settled."""
+    async with _open_probe(store, bucket) as probe:
+        resumed = await probe.was_away(after_s=0)
+        while not resumed:
+            resumed = await probe.was_away(after_s=EVERY_S)
+        while resumed:
+            resumed = await probe.was_away(after_s=SETTLING_S)
+    log.info("store.resumed")
+
+
+@asynccontextmanager
+async def _open_probe(store: Provider, bucket: str) -> AsyncIterator["_Probe"]:
+    opened: list[object] = []
+
+    async def count(*event: object) -> None:
+        opened.append(event)
+
     trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(count)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=10 * EVERY_S),
         timeout=aiohttp.ClientTimeout(total=SILENT_S, sock_connect=CONNECT_S),
         trace_configs=[trace],
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
-        probe = _Probe(Connection(session, store), bucket, trace)
-        resumed = await probe.asked_again(after_s=0)
-        while not resumed:
-            resumed = await probe.asked_again(after_s=EVERY_S)
-        while resumed:
-            resumed = await probe.asked_again(after_s=SETTLING_S)
-    log.info("store.resumed")
+        yield _Probe(Connection(session, store), bucket, opened)
 
 
 class _Probe:
-    """`opened` counts the connections so far."""
+    """`opened` has an entry for each connection so far."""
 
-    def __init__(self, connection: Connection, bucket: str, trace: aiohttp.TraceConfig) -> None:
-        self.opened = 0
+    def __init__(self, connection: Connection, bucket: str, opened: list[object]) -> None:
         self._connection = connection
         self._bucket = bucket
-        trace.on_connection_create_end.append(self._connected)
+        self._opened = opened
 
-    async def asked_again(self, *, after_s: float) -> bool:
-        """Whether the store has been away since the last time, or is."""
+    async def was_away(self, *, after_s: float) -> bool:
+        """Whether the store has been away since the last time, or is; asked after a while."""
         await asyncio.sleep(after_s)
-        before = self.opened
-        return not await self._answers() or self.opened > max(before, 1)
+        before = len(self._opened)
+        return not await self._answers() or len(self._opened) > max(before, 1)
 
     async def _answers(self) -> bool:
         try:
@@ -61,6 +73,3 @@ class _Probe:
             log.debug("store.away", why=problem.detail)
             return False
         return True
-
-    async def _connected(self, *_: object) -> None:
-        self.opened += 1

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 CHECK_S = 2.0
 ANSWER_S = 3.0
 RECONNECT_S = 1.0
+GONE = Unavailable("the broker cancelled the consumer", retry_after_s=1)
 STRIKES = 2
 """Checks in a row that find messages waiting and none delivered: one may be a moment between two."""
 
@@ -127,7 +128,7 @@ class Consumer:
         queue = await channel.get_queue(self._layout.name, ensure=False)
         underlay = await channel.get_underlay_channel()
         # The broker cancels a consumer when its queue was deleted, or has lost its leader.
-        underlay.on_consumer_cancel_callbacks.add(lambda _: self._link.lose())
+        underlay.on_consumer_cancel_callbacks.add(lambda _: self._link.lose(GONE))
         await queue.consume(arrived.put)
 
     def _let_go(self, delivery: RabbitDelivery) -> bool:

@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 
 OPEN_S = 3.0
 CLOSE_S = 1.5
-PAUSE_S = 0.5
-"""After opening failed, callers are told so at once for so long."""
+PAUSE_S = 1.0
+"""After opening failed, callers are told so at once for so long. It also keeps a queue that was deleted from
+being made again at once: RabbitMQ 3.10 then leaves consumers of the old one hanging, without a word."""
 HEARTBEAT_S = 20
 
 Prepare = Callable[[Channel], Awaitable[None]]
@@ -59,9 +60,11 @@ class Link:
             return True
         return False
 
-    def lose(self) -> None:
-        """Trust it no more: the next caller opens it again."""
+    def lose(self, problem: Unavailable | None = None) -> None:
+        """Trust it no more: the next caller opens it again, with a problem not before PAUSE_S."""
         self._channel = None
+        if problem is not None:
+            self._note_refusal(problem)
 
     async def drop(self) -> None:
         """Close it, without leave where the broker does not answer; the next caller opens it again."""

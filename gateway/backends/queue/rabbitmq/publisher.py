@@ -29,12 +29,10 @@ class Publisher:
         try:
             with told_plainly():
                 async with asyncio.timeout(PUBLISH_S):
-                    await self._publish(message, queue)
+                    channel = await self._link.channel()
+                    await channel.default_exchange.publish(message, routing_key=queue, mandatory=True)
         except Unavailable as problem:
-            if not isinstance(problem.__cause__, TimeoutError):
-                raise
-            await self._require_unblocked()
-            self._link.lose()
+            await self._look_why(problem)
             raise
 
     async def depth(self) -> int:
@@ -53,17 +51,15 @@ class Publisher:
     async def close(self) -> None:
         await self._link.drop()
 
-    async def _publish(self, message: Message, queue: str) -> None:
-        try:
-            await self._send(message, queue)
-        except PublishError:
-            # Somebody deleted the queue, or the broker lost it.
-            await self._declare(await self._link.channel())
-            await self._send(message, queue)
-
-    async def _send(self, message: Message, queue: str) -> None:
-        channel = await self._link.channel()
-        await channel.default_exchange.publish(message, routing_key=queue, mandatory=True)
+    async def _look_why(self, problem: Unavailable) -> None:
+        """Raises the better reason for a silence, if there is one; else the link is not trusted any more."""
+        match problem.__cause__:
+            case TimeoutError():
+                await self._require_unblocked()
+                self._link.lose()
+            case PublishError():
+                # Somebody deleted the queue: what is missing is made when the link opens.
+                self._link.lose(problem)
 
     async def _require_unblocked(self) -> None:
         if await self._link.blocked():

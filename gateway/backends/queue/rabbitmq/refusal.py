@@ -15,6 +15,7 @@ from aio_pika.exceptions import (
     IncompatibleProtocolError,
     InvalidFrameError,
     ProbableAuthenticationError,
+    ProtocolSyntaxError,
     PublishError,
 )
 from aiormq.exceptions import ChannelAccessRefused
@@ -35,7 +36,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "the broker refuses the user or password of QUEUE_URL",
     ),
     (
-        (IncompatibleProtocolError, InvalidFrameError),
+        (IncompatibleProtocolError, ProtocolSyntaxError),
         "what answers at QUEUE_URL does not speak AMQP 0-9-1",
     ),
     (

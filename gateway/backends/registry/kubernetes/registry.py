@@ -18,12 +18,13 @@ from gateway.domain.problems import Forbidden, NotFound, StorageFull, Unavailabl
 FIRST_READ_S = 10.0
 """So long a start waits for the services; without them it goes on, and is not ready."""
 TURN_S = 30.0
+TIDY_S = 300.0
 CLOSE_S = 5.0
 
 
 @asynccontextmanager
 async def open_kubernetes_registry(
-    cluster: Cluster, *, now: Callable[[], datetime], tidy_s: float
+    cluster: Cluster, *, now: Callable[[], datetime], tidy_s: float = TIDY_S
 ) -> AsyncIterator["KubernetesRegistry"]:
     """Follows the services until it is closed. Opens whatever the API server says: `ready` tells."""
     memory = Memory()

@@ -1,0 +1,170 @@
+"""Calling: one call as one exchange with the cluster's local gateway, and what the pod's answer means.
+Nothing is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from time import perf_counter
+
+from gateway.backends.invoker.forward import read_spent
+from gateway.backends.invoker.knative.fleet import Fleet
+from gateway.backends.invoker.knative.gate import PATIENCE_S
+from gateway.backends.invoker.protocol import Call, Reply
+from gateway.backends.invoker.replies import failed
+from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
+from gateway.backends.invoker.upstream.upstream import Upstream
+from gateway.domain.body import Body, pieces_of
+from gateway.domain.headers import Headers
+from gateway.domain.problems import Problem, StorageFull, TimedOut, Unanswered, Unavailable
+from gateway.staging.pod_call import ENDED, LIMIT, POD, RAW_TYPE, PodEnd
+
+GRACE_S = 10.0
+"""How long after the limit the pod may take to end the script and say so."""
+LOOK_S = 1.0
+TEXT_LIMIT = 4096
+MEMORY_S = 3.0
+"""How long Kubernetes may take to say that a container was ended for memory."""
+OURS = frozenset({b"host", b"accept", LIMIT.encode()})
+PASSED_ON = frozenset({b"content-type", b"content-length"})
+
+
+class Calling:
+    """An async context manager of the call's reply."""
+
+    def __init__(
+        self, upstream: Upstream, fleet: Fleet, call: Call, *, origin: Origin, host: str, limit_s: float
+    ) -> None:
+        """The script may take `limit_s`, and starting an instance for it as long."""
+        self._fleet = fleet
+        self._call = call
+        self._limit_s = limit_s
+        self._service = call.deployed.service.name
+        self._exchange = upstream.exchange(origin, _head(call, host, limit_s), self._body(call.body))
+        self._deadline = 0.0
+        self._troubled_since: float | None = None
+        self._timer: asyncio.TimerHandle
+
+    async def __aenter__(self) -> Reply:
+        """Raises as `Invoker.invoke`."""
+        self._put_off()
+        self._look_later()
+        began = perf_counter()
+        try:
+            response = await self._exchange.__aenter__()
+        finally:
+            self._timer.cancel()
+        spent = read_spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
+        try:
+            status, headers, body = await self._read(response)
+        except BaseException:
+            await self._exchange.__aexit__()
+            raise
+        return Reply(status, headers, body, spent)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exchange.__aexit__()
+
+    def _body(self, body: Body) -> Body:
+        return body if isinstance(body, bytes) else self._pieces(body)
+
+    async def _pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """A body that goes on coming is not held against the script."""
+        async for piece in body:
+            yield piece
+            self._put_off()
+
+    def _put_off(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._limit_s + GRACE_S
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        # Again, whatever follows: an exchange that waits for its connection is not abandoned.
+        self._look_later()
+        now = asyncio.get_running_loop().time()
+        trouble = self._fleet.lasting_trouble(self._service)
+        self._troubled_since = (self._troubled_since or now) if trouble else None
+        if trouble and now - (self._troubled_since or now) >= PATIENCE_S:
+            told = f"the service cannot answer: {trouble.text}"
+            self._exchange.abandon(Unavailable(told, retry_after_s=30))
+        elif now >= self._deadline:
+            self._exchange.abandon(self._late())
+
+    def _late(self) -> Problem:
+        limit = f"no answer within {self._limit_s:g} s, which is the limit of a call"
+        return TimedOut(limit + self._why())
+
+    def _why(self) -> str:
+        trouble = self._fleet.trouble(self._service)
+        return f": {trouble.text}" if trouble else ""
+
+    async def _read(self, response: Response) -> tuple[int, Headers, Body]:
+        ended = _header(response, ENDED)
+        if not ended:
+            return self._from_between(response)
+        match PodEnd(ended):
+            case PodEnd.ANSWERED | PodEnd.FAILED:
+                return _passed_on(response)
+            case PodEnd.LOST:
+                return await self._lost(response)
+            case PodEnd.TIME_LIMIT:
+                raise TimedOut(await _line(response))
+            case PodEnd.NOT_STARTED:
+                raise Unavailable(await _line(response), retry_after_s=1)
+            case PodEnd.STORAGE_FULL:
+                raise StorageFull(await _line(response), retry_after_s=60)
+
+    def _from_between(self, response: Response) -> tuple[int, Headers, Body]:
+        """Not from a pod of ours: from Knative, its ingress, or a pod that OSCAR itself deployed."""
+        match response.status:
+            case 404:
+                told = f"no instance is reachable yet; nothing was executed{self._why()}"
+                raise Unavailable(told, retry_after_s=1)
+            case 503 | 429:
+                raise Unavailable(f"Knative refused the call{self._why()}", retry_after_s=1)
+            case 504:
+                raise TimedOut(f"Knative ended the call at its own limit{self._why()}")
+            case 200 | 500 if _header(response, "content-type"):
+                return _passed_on(response)
+            case status:
+                raise Unanswered(f"Knative answered {status} in place of the service{self._why()}")
+
+    async def _lost(self, response: Response) -> tuple[int, Headers, Body]:
+        """Its container ended under the script: Kubernetes knows why, in a moment."""
+        pod = _header(response, POD)
+        try:
+            async with asyncio.timeout(MEMORY_S):
+                with self._fleet.changes(self._service) as changed:
+                    while not self._fleet.ended_for_memory(self._service, pod):
+                        changed.clear()
+                        await changed.wait()
+        except TimeoutError:
+            return _passed_on(response)
+        reply = failed("the script was ended at its memory limit")
+        return reply.status, reply.headers, reply.body
+
+
+def _head(call: Call, host: str, limit_s: float) -> RequestHead:
+    ours = [(b"host", host.encode()), (LIMIT.encode(), b"%g" % limit_s)]
+    if call.raw:
+        ours.append((b"accept", RAW_TYPE.encode()))
+    target = b"/?" + call.query if call.query else b"/"
+    return RequestHead(b"POST", target, ours + [one for one in call.headers if one[0] not in OURS])
+
+
+def _header(response: Response, wanted: str) -> str:
+    name = wanted.encode()
+    return next((value.decode("latin-1") for key, value in response.headers if key == name), "")
+
+
+def _passed_on(response: Response) -> tuple[int, Headers, Body]:
+    return response.status, [one for one in response.headers if one[0] in PASSED_ON], response.body
+
+
+async def _line(response: Response) -> str:
+    text = b""
+    async for piece in pieces_of(response.body):
+        text += piece
+        if len(text) > TEXT_LIMIT:
+            break
+    return " ".join(text[:TEXT_LIMIT].decode("utf-8", "replace").split())
