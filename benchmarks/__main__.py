@@ -3,9 +3,16 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, start
+from benchmarks import accept, call, receive, reconcile, start
 
-BENCHMARKS = {"start": start.measure, "accept": accept.measure, "call": call.measure}
+BENCHMARKS = {
+    "start": start.measure,
+    "accept": accept.measure,
+    "call": call.measure,
+    "receive": receive.measure,
+    "reconcile": reconcile.measure,
+}
+"""`receive` and `reconcile` need a MinIO."""
 
 
 def main(names: list[str]) -> int:

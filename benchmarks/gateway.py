@@ -66,7 +66,8 @@ async def gateway(**settings: str) -> AsyncIterator[Gateway]:
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            yield await _endpoints(Path(folder) / "endpoints.json")
+            kept = Path(settings.get("DATA_DIR", folder))
+            yield await _endpoints(kept / "endpoints.json")
         finally:
             process.terminate()
             await process.wait()
@@ -84,8 +85,8 @@ async def _endpoints(file: Path) -> Gateway:
     return Gateway(str(address.hostname), int(address.port or 80), f"Basic {basic}")
 
 
-async def deploy(connection: Connection, name: str, script: str) -> None:
-    body = json.dumps({"name": name, "image": "none", "script": script}).encode()
+async def deploy(connection: Connection, name: str, script: str, **more: object) -> None:
+    body = json.dumps({"name": name, "image": "none", "script": script, **more}).encode()
     status, answer = await connection.request("POST", "/system/services", body)
     if status != 201:
         raise SystemExit(f"the service was not deployed: {answer.decode()}")

@@ -4,7 +4,7 @@ Marks are not part of it: no S3 lists metadata.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import unquote_plus
@@ -50,16 +50,24 @@ async def list_page(
 
 async def walk(
     connection: Connection, bucket: str, *, prefix: str = ""
-) -> AsyncIterator[tuple[StoredObject, ...]]:
-    """See `Objects.walk`. Goes on by the store's own tokens: MinIO would search anew for every key named."""
-    if await is_versioned(connection, bucket):
-        onward: Mapping[str, str] | None = _first(prefix, {"versions": ""}, PAGE)
-    else:
-        onward = _first(prefix, {"list-type": "2"}, PAGE)
-    while onward is not None:
-        page = await _page(connection, bucket, onward)
-        yield page.objects
-        onward = page.onward
+) -> AsyncGenerator[tuple[StoredObject, ...], None]:
+    """See `Objects.walk`. Goes on by the store's own tokens: MinIO would search anew for every key named. The
+    next page is on its way while one is worked on."""
+    kind = {"versions": ""} if await is_versioned(connection, bucket) else {"list-type": "2"}
+    coming = asyncio.create_task(_page(connection, bucket, _first(prefix, kind, PAGE)))
+    try:
+        while True:
+            page = await coming
+            if page.onward is not None:
+                coming = asyncio.create_task(_page(connection, bucket, page.onward))
+            yield page.objects
+            if page.onward is None:
+                return
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
+        if not coming.cancelled():
+            coming.exception()  # what broke behind a page that nobody asks for is nobody's
 
 
 async def walk_versions(connection: Connection, bucket: str) -> AsyncIterator[tuple[tuple[str, str], ...]]:

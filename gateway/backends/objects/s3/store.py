@@ -3,7 +3,7 @@ asked then raises Unavailable, and works once it is back."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -133,8 +133,10 @@ class S3Objects:
         return replace(page, objects=tuple(replace(each, bucket=bucket) for each in page.objects))
 
     async def walk(self, bucket: str, *, prefix: str = "") -> AsyncGenerator[tuple[StoredObject, ...], None]:
-        async for page in listing.walk(self._connection, await self._named(bucket), prefix=prefix):
-            yield page
+        pages = listing.walk(self._connection, await self._named(bucket), prefix=prefix)
+        async with aclosing(pages):
+            async for page in pages:
+                yield tuple(replace(each, bucket=bucket) for each in page) if bucket == OWN_BUCKET else page
 
     async def begin_upload(
         self, bucket: str, key: str, *, content_type: str = "application/octet-stream", mark: str = ""

@@ -1,0 +1,136 @@
+"""Receiving a real MinIO's notifications: how long one takes, one after the other as its sender has it, and
+how fast its sender gets rid of a backlog, against a receiver that does nothing."""
+
+import asyncio
+import json
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from statistics import quantiles
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from benchmarks.gateway import Connection, Gateway, deploy, gateway
+from benchmarks.table import show
+
+if TYPE_CHECKING:
+    from tests.servers.minio import Minio
+
+EVENTS, WRITERS = 2000, 8
+INPUT = [{"storage_provider": "minio", "path": "bench/in"}]
+
+
+async def measure() -> None:
+    from tests.servers.minio import free_port, minio
+
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/events"
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, minio(Path(folder), webhook=url) as server:
+        settings = server.settings() | {"HTTP_PORT": str(port), "JOBS_LIVE_LIMIT": "1", "RECONCILE_S": "3600"}
+        kept = {"DATA_DIR": f"{folder}/gateway"}
+        async with gateway(**settings, **kept) as running:
+            connection = await running.connect()
+            await deploy(connection, "bench", "sleep 3600", input=INPUT)
+            connection.writer.close()
+        await asyncio.to_thread(_upload, server, "a")
+        bodies, trivial_s = await asyncio.to_thread(_record, port)
+        await asyncio.to_thread(_upload, server, "b")
+        async with gateway(**settings, **kept) as running:
+            connection = await running.connect()
+            drained_s = await _drained(connection, EVENTS)
+            took_ms = await _one_by_one(running, server.token, [_renamed(body) for body in bodies])
+            await connection.request("DELETE", "/system/services/bench")
+            connection.writer.close()
+    _, *hundredths = quantiles(took_ms, n=100)
+    print(f"\none notification: p50 {hundredths[48]:.2f} ms, p99 {hundredths[97]:.2f} ms")
+    show(
+        f"backlog of {EVENTS} at MinIO's own pace",
+        "events/s",
+        {"gateway": [EVENTS / drained_s], "a receiver that does nothing": [EVENTS / trivial_s]},
+    )
+
+
+def _upload(server: "Minio", folder: str) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    with ThreadPoolExecutor(WRITERS) as threads:
+        keys = [f"in/{folder}/{number}" for number in range(EVENTS)]
+        list(threads.map(lambda key: client.put_object(Bucket="bench", Key=key, Body=b"x"), keys))
+    client.close()
+
+
+def _record(port: int) -> tuple[list[bytes], float]:
+    """What the sender had to tell, and how long it took from the first to the last."""
+    moments: list[float] = []
+    bodies: list[bytes] = []
+    done = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            moments.append(time.perf_counter())
+            self.send_response(204)
+            self.end_headers()
+            if len(bodies) == EVENTS:
+                done.set()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        if not done.wait(120):
+            raise SystemExit(f"only {len(bodies)} notifications came")
+        server.shutdown()
+    return bodies, moments[-1] - moments[0]
+
+
+async def _drained(connection: Connection, events: int) -> float:
+    """From the first job accepted to the last."""
+    began = 0.0
+    while True:
+        _, answer = await connection.request("GET", "/metrics")
+        told = sum(
+            float(line.split()[-1])
+            for line in answer.decode().splitlines()
+            if line.startswith('oscar_gateway_events_total{outcome="accepted"')
+        )
+        if told and not began:
+            began, before = time.perf_counter(), told
+        if told >= events:
+            return (time.perf_counter() - began) * events / (events - before)
+        await asyncio.sleep(0.02)
+
+
+async def _one_by_one(running: Gateway, token: str, bodies: list[bytes]) -> list[float]:
+    connection = await replace(running, authorization=f"Bearer {token}").connect()
+    took_ms = []
+    for body in bodies:
+        began = time.perf_counter()
+        status, answer = await connection.request("POST", "/events", body)
+        took_ms.append((time.perf_counter() - began) * 1000)
+        if status != 200 or not json.loads(answer)["accepted"]:
+            raise SystemExit(f"refused with {status}: {answer.decode()}")
+    connection.writer.close()
+    return took_ms
+
+
+def _renamed(body: bytes) -> bytes:
+    """Of another object, so that it is work."""
+    return body.replace(b"in%2Fa%2F", b"in%2Fc%2F")
