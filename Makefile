@@ -4,7 +4,7 @@ PHOTO := examples/grayscale/photo.jpg
 # Example services run as processes here: their python3 is the one that has their tools.
 PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 
-.PHONY: demo run test test-services chaos check bench lock clean
+.PHONY: demo run test test-services test-cluster chaos check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
@@ -13,11 +13,17 @@ run: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway
 
 test: .venv/dev $(PHOTO)
-	@.venv/bin/pytest -q -n auto --dist worksteal -m "not kill"
+	@.venv/bin/pytest -q -n auto --dist worksteal -m "not kill and not services and not cluster"
 
-# What takes a real server beside the gateway: a container engine of its own is started and ended. As root.
+# What takes real servers beside the gateway: they are installed or built once, started and ended. As root.
 test-services: .venv/dev
-	@scripts/with-engine .venv/bin/pytest -q -m services
+	@scripts/servers
+	@scripts/with-engine .venv/bin/pytest -q -m "services and not cluster"
+
+# The same on a real single-node Kubernetes with Knative.
+test-cluster: .venv/dev
+	@scripts/servers --cluster
+	@scripts/with-engine scripts/with-cluster .venv/bin/pytest -q -m cluster
 
 # The same gateway, killed again and again.
 chaos: .venv/dev
