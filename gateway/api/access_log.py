@@ -1,17 +1,18 @@
 """The access log: OSCAR's line for every call and job, in a file of bounded size with one older one beside
 it.
 
-Written in batches on a thread, so that no request waits for the disk; lines beyond what may wait are
-dropped, and counted. Gives up: a line is lost if the process is killed before its batch is written.
+Written in batches on a thread, so that no request waits for the disk; the oldest beyond what may wait are
+dropped. Gives up: a line is lost if the process is killed before its batch is written.
 """
 
 import asyncio
 import re
 import threading
+import weakref
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -22,9 +23,12 @@ MARK = "[GIN-EXECUTIONS-LOGGER]"
 """By this OSCAR's own log readers find the lines."""
 
 SIZE_LIMIT = 4 << 20
-WAITING_LIMIT = 20_000
+WAITING_LIMIT = 100_000
+BATCH_S = 0.25
+"""Between two batches: under load a thread for each line would cost more than the call it is about."""
 PATH_LIMIT = 300
 
+_PLAIN = re.compile(rf"[A-Za-z0-9/._-]{{0,{PATH_LIMIT}}}")
 _LINE = re.compile(
     re.escape(MARK)
     + r" (?P<timestamp>\S+) \| +(?P<status>\d{3}) \| +(?P<latency>\S+) \| +(?P<client_ip>\S+)"
@@ -32,8 +36,7 @@ _LINE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """One answered call or job. `user` is OSCAR's word: `oscar` for the administrator, a uid, or `nil`
     without identity."""
 
@@ -46,10 +49,10 @@ class Answered:
     user: str
 
     def line(self) -> str:
-        at = self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        path = quote(self.path)[:PATH_LIMIT]
+        at = self.at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        path = self.path if _PLAIN.fullmatch(self.path) else quote(self.path)[:PATH_LIMIT]
         return (
-            f"{MARK} {at} | {self.status:3} | {self.took_s * 1000:.3f}ms | {self.client or '-'} "
+            f"{MARK} {at}Z | {self.status:3} | {self.took_s * 1000:.3f}ms | {self.client or '-'} "
             f"| {self.method:<7} {path} | {quote(self.user) or 'nil'}"
         )
 
@@ -64,37 +67,49 @@ def parse_line(line: str) -> dict[str, str | int] | None:
 
 class AccessLog:
     def __init__(self, path: Path, *, size_limit: int = SIZE_LIMIT) -> None:
-        self._path = path
-        self._older = path.with_name(path.name + ".1")
-        self._size_limit = size_limit
-        self._waiting: deque[str] = deque(maxlen=WAITING_LIMIT)
-        self._writing = threading.Lock()
-        self._scheduled = False
+        self._file = _File(path, size_limit)
+        self._due = False
+        # What waits is written when nobody holds the log any more, at the latest when the process ends.
+        weakref.finalize(self, self._file.write_waiting)
 
     def note(self, answered: Answered) -> None:
         """Returns at once; the oldest waiting line is dropped when too many wait."""
-        self._waiting.append(answered.line())
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().run_in_executor(None, self._write_waiting)
+        self._file.waiting.append(answered)
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(BATCH_S, self._write)
 
     async def lines(self, *, older: bool) -> list[str]:
         """Oldest first: of the file being written, or of the one before it."""
-        return await asyncio.to_thread(self._read, older)
+        return await asyncio.to_thread(self._file.read, older)
 
-    def _read(self, older: bool) -> list[str]:
-        self._write_waiting()
+    def _write(self) -> None:
+        self._due = False
+        asyncio.get_running_loop().run_in_executor(None, self._file.write_waiting)
+
+
+class _File:
+    """Blocking; safe between threads."""
+
+    def __init__(self, path: Path, size_limit: int) -> None:
+        self.waiting: deque[Answered] = deque(maxlen=WAITING_LIMIT)
+        self._path = path
+        self._older = path.with_name(path.name + ".1")
+        self._size_limit = size_limit
+        self._writing = threading.Lock()
+
+    def read(self, older: bool) -> list[str]:
+        self.write_waiting()
         try:
             return (self._older if older else self._path).read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
             return []
 
-    def _write_waiting(self) -> None:
+    def write_waiting(self) -> None:
         with self._writing:
-            self._scheduled = False
             lines = []
-            while self._waiting:
-                lines.append(self._waiting.popleft() + "\n")
+            while self.waiting:
+                lines.append(self.waiting.popleft().line() + "\n")
             try:
                 if lines:
                     self._append("".join(lines))

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope
 from gateway.api.within import within
 from gateway.domain.body import Body
 from gateway.domain.problems import Invalid, Stalled, TooLarge
-from gateway.http_protocol import Departure
+from gateway.wire.departure import Departure
 
 IDLE_S = 60.0
 """How long the next piece of a body may take, or a client may take to read a piece of an answer."""

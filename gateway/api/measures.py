@@ -3,10 +3,11 @@ outcomes, never callers or ids."""
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.api.tallies import Count, Times
 from gateway.domain.job import Census
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -17,46 +18,42 @@ UNKNOWN = "-"
 
 class Measures:
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Histogram(
+        self._requests = Times(
             "oscar_gateway_request_seconds",
             "Requests by method, route and status, and how long their answers took",
             ["method", "route", "status"],
-            buckets=BUCKETS_S,
-            registry=self._registry,
+            bounds_s=BUCKETS_S,
         )
-        self._calls = Counter(
+        self._calls = Count(
             "oscar_gateway_calls",
             "Calls of /run by service and outcome: ok, script-failed, client-gone, or a problem's kind",
             ["service", "outcome"],
-            registry=self._registry,
         )
-        self._routes = Counter(
-            "oscar_gateway_routes",
-            "Calls of /run by the route they took and why",
-            ["route", "reason"],
-            registry=self._registry,
+        self._routes = Count(
+            "oscar_gateway_routes", "Calls of /run by the route they took and why", ["route", "reason"]
         )
-        self._events = Counter(
+        self._events = Count(
             "oscar_gateway_events",
             "Notifications at /events by outcome: accepted, nobody's, or a problem's kind",
             ["outcome"],
-            registry=self._registry,
         )
+        self._registry = CollectorRegistry()
+        for tally in (self._requests, self._calls, self._routes, self._events):
+            self._registry.register(tally)
 
     def answered(self, *, method: str, route: str, status: int, took_s: float) -> None:
         """A method that is none of HTTP's common ones is `other`: what callers make up must not become
         series."""
-        self._requests.labels(method if method in METHODS else "other", route, str(status)).observe(took_s)
+        self._requests.add(took_s, method if method in METHODS else "other", route, str(status))
 
     def called(self, *, service: str, outcome: str) -> None:
-        self._calls.labels(service, outcome).inc()
+        self._calls.add(service, outcome)
 
     def routed(self, *, route: str, why: str) -> None:
-        self._routes.labels(route, why).inc()
+        self._routes.add(route, why)
 
     def noticed(self, *, outcome: str) -> None:
-        self._events.labels(outcome).inc()
+        self._events.add(outcome)
 
     def render(self, census: Census, totals: Mapping[str, int], *, services: int, unreadable: int) -> bytes:
         """All of it in Prometheus's text form, with the numbers of ledger and registry as they are now."""

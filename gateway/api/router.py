@@ -12,7 +12,7 @@ from gateway.api.guard import identify
 from gateway.api.incoming import Incoming, header
 from gateway.api.operations import Ask, Operation, Site
 from gateway.domain.problems import NotFound
-from gateway.http_protocol import DEPARTURE
+from gateway.wire.departure import DEPARTURE
 
 
 def build_router(site: Site) -> ASGIApp:

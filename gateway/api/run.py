@@ -25,7 +25,7 @@ from gateway.domain.deployed import Deployed
 from gateway.domain.prefer import Preferences, parse_prefer
 from gateway.domain.problems import NotFound
 from gateway.domain.routing import Choice, Route
-from gateway.http_protocol import DEPARTURE
+from gateway.wire.departure import DEPARTURE
 
 log = structlog.get_logger(__name__)
 

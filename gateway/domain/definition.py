@@ -3,6 +3,7 @@
 Which fields this gateway acts on stands in docs/service-model.md; the others are kept and returned.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -126,8 +127,9 @@ class Service(Part):
         policy_of(self.annotations)
         return self
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
+        """Read once: every call asks for it. A copy with other annotations has to be validated anew."""
         return policy_of(self.annotations)
 
     @property

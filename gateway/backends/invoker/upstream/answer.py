@@ -6,7 +6,7 @@ from collections import deque
 
 import httptools
 
-from gateway.backends.invoker.upstream.headers import end_to_end
+from gateway.backends.invoker.upstream.headers import NOT_PASSED_BACK, end_to_end
 from gateway.backends.invoker.upstream.message import Response
 from gateway.domain.headers import Headers
 from gateway.domain.problems import Unanswered
@@ -48,10 +48,11 @@ class Answer:
             if self.failure is not None:
                 raise self.failure
             await self._more()
+        headers = end_to_end(self._headers, NOT_PASSED_BACK)
         if not self.complete:
-            return Response(self._status, end_to_end(self._headers), self)
+            return Response(self._status, headers, self)
         whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        return Response(self._status, end_to_end(self._headers), whole)
+        return Response(self._status, headers, whole)
 
     def __aiter__(self) -> "Answer":
         return self

@@ -13,6 +13,9 @@ from gateway.backends.invoker.upstream.pool import Pool
 from gateway.domain.body import Body
 from gateway.domain.problems import Invalid
 
+TOGETHER = 16 << 10
+"""A body of so many bytes is copied behind its head: one write less costs less."""
+
 
 class Exchange:
     """A context manager by hand: there is one a call, and a generator's costs as much as the rest of it."""
@@ -36,6 +39,8 @@ class Exchange:
         began = perf_counter()
         self._connection = connection = await self._pool.borrow(self._origin)
         self.queue_s = perf_counter() - began
+        if isinstance(body, bytes) and len(body) <= TOGETHER:
+            written, body = written + body, b""
         self._answer = answer = connection.ask(written, to_head=head.method == b"HEAD")
         if not isinstance(body, bytes):
             self._sending = asyncio.get_running_loop().create_task(self._send(body, length))

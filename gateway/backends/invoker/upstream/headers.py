@@ -22,6 +22,9 @@ HOP_BY_HOP = frozenset(
 )
 """Besides those that a `Connection` header names."""
 
+NOT_PASSED_BACK = HOP_BY_HOP | {b"date"}
+"""Of an answer. Its date is ours to tell."""
+
 WRITTEN_ANEW = HOP_BY_HOP | {b"content-length", b"expect"}
 """Of a request. Its length is what is sent; who asked to be told to continue has been told by our server."""
 

@@ -1,0 +1,248 @@
+"""A client's connection: bytes to requests, one answered after the other, as uvicorn's server wants its
+protocols. No WebSockets, no upgrades."""
+
+import asyncio
+import urllib.parse
+from collections import deque
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from uvicorn.server import ServerState
+
+from gateway.domain.headers import Headers
+from gateway.wire.line import Line
+from gateway.wire.request import Request
+
+HEAD_LIMIT = 64 << 10
+"""Of a request's line and headers together, bytes."""
+HEAD_S = 30.0
+"""How long a client may take to the end of a request's headers, or with a body that nobody waits for."""
+QUEUE_LIMIT = 100
+"""Requests that may be sent before the one in front of them is answered."""
+
+CLOSING = b"content-length: 0\r\nconnection: close\r\n\r\n"
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + CLOSING
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSING
+NEVER = float("inf")
+
+
+class Connection(asyncio.Protocol):
+    """httptools calls the `on_` methods; what they raise makes the request a bad one."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn gives it
+        _loop: Any = None,
+    ) -> None:
+        """As uvicorn makes them; `app_state` is a lifespan's, which our apps have none of."""
+        if not config.loaded:
+            config.load()
+        self._app = config.loaded_app
+        self._keep_alive_s = float(config.timeout_keep_alive)
+        self._state = server_state
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._line: Line
+        self._peers: dict[str, Any] = {}
+        self._arriving: Request | None = None
+        self._answering: Request | None = None
+        self._queue: deque[Request] = deque()
+        self._refused = False
+        self._in_head = True
+        self._size = 0
+        self._url = b""
+        self._headers: Headers = []
+        self._due = NEVER
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio hands over the base class of what it promises to stream protocols.
+        self._line = Line(cast("asyncio.Transport", transport))
+        self._state.connections.add(self)  # type: ignore[arg-type]  # uvicorn's set is of its own protocols
+        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._peers = {
+            "client": client[:2] if isinstance(client, tuple) else None,
+            "server": server[:2] if isinstance(server, tuple) else None,
+        }
+        self._close_in(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it came to it
+        self._state.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for request in (self._answering, *self._queue):
+            if request is not None:
+                request.depart()
+        self._queue.clear()
+        self._line.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse()
+            return
+        if self._in_head:
+            self._size += len(data)
+            if self._size > HEAD_LIMIT:
+                self._refuse()
+            elif self._due > self._loop.time() + HEAD_S:
+                self._close_in(HEAD_S)
+
+    def pause_writing(self) -> None:
+        self._line.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._line.resume_writing()
+
+    def shutdown(self) -> None:
+        """uvicorn stops: what is being answered is answered, no more."""
+        self._queue.clear()
+        if self._answering is None:
+            self._line.transport.close()
+        else:
+            self._answering.keep_alive = False
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._size = 0
+        self._url = b""
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grow(len(name) + len(value) + 4)
+        if self._in_head:
+            # Else a trailer, which must not pass for a header.
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._size = 0
+        self._due = NEVER
+        parser, version = self._parser, self._parser.get_http_version()
+        request = Request(
+            self._line,
+            self._scope(parser.get_method().decode("ascii"), version),
+            standard=self._state.default_headers,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects_continue=self._check_headers(version),
+            ended=self._answered,
+        )
+        self._arriving = request
+        if self._answering is None:
+            self._answer(request)
+        elif len(self._queue) < QUEUE_LIMIT:
+            self._queue.append(request)
+            self._line.queued = True
+            self._line.pause_reading()
+        else:
+            raise ValueError("too many requests at once")
+
+    def on_body(self, piece: bytes) -> None:
+        if self._arriving is not None:
+            self._arriving.feed(piece)
+
+    def on_message_complete(self) -> None:
+        if self._arriving is not None:
+            self._arriving.feed_end()
+            self._arriving = None
+
+    def _scope(self, method: str, version: str) -> dict[str, Any]:
+        url = self._url
+        if not url.startswith(b"/"):
+            parsed = httptools.parse_url(url)
+            url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "scheme": "http",
+            "root_path": "",
+            "method": method,
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            **self._peers,
+        }
+
+    def _check_headers(self, version: str) -> bool:
+        """Whether the client waits to be told to go on. What other servers may read in another way than we do
+        is refused, however well the parser copes: two hosts, a coding besides the chunks, an upgrade."""
+        hosts, expects_continue = 0, False
+        for name, value in self._headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"expect":
+                expects_continue = value.lower() == b"100-continue"
+            elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                raise ValueError("a transfer coding that nobody asked for")
+        if hosts > 1 or (hosts == 0 and version != "1.0"):
+            raise ValueError("not one Host header")
+        return expects_continue
+
+    def _answer(self, request: Request) -> None:
+        self._answering = request
+        task = self._loop.create_task(request.run(self._app))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def _answered(self, request: Request) -> None:
+        """The next one's turn, if there is one and the connection stays."""
+        self._state.total_requests += 1
+        self._answering = None
+        if not request.keep_alive:
+            self._line.transport.close()
+            return
+        if self._queue:
+            self._answer(self._queue.popleft())
+        self._line.queued = bool(self._queue)
+        if self._refused and not self._line.queued and self._answering is None:
+            self._line.transport.close()
+            return
+        self._line.resume_reading()
+        if self._answering is None:
+            self._close_in(HEAD_S if request.arriving else self._keep_alive_s)
+
+    def _refuse(self) -> None:
+        """An unreadable request. What came before it is answered first; what is half here never will be."""
+        self._refused = True
+        half, self._arriving = self._arriving, None
+        if half is not None and half in self._queue:
+            self._queue.remove(half)
+        elif half is not None:
+            half.depart()
+        if self._answering is None or self._answering is half:
+            self._line.transport.write(TOO_LARGE if self._size > HEAD_LIMIT else BAD_REQUEST)
+            self._line.transport.close()
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > HEAD_LIMIT:
+            raise ValueError("the head is too large")
+
+    def _close_in(self, seconds: float) -> None:
+        """One timer a connection, not one a request: it looks for itself whether it is time."""
+        self._due = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._loop.time() >= self._due:
+            self._line.transport.close()
+        elif self._due < NEVER:
+            self._timer = self._loop.call_at(self._due, self._look)

@@ -1,0 +1,186 @@
+"""One request on a connection: the two ends of its ASGI conversation, `receive` and `send`."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+import structlog
+from starlette.types import ASGIApp, Message, Scope
+
+from gateway.domain.headers import Headers
+from gateway.wire.departure import DEPARTURE, Departure
+from gateway.wire.line import Line
+
+log = structlog.get_logger(__name__)
+
+READ_AHEAD = 64 << 10
+"""Of a body, beyond what somebody took: then the client has to wait, bytes."""
+TOGETHER = 64 << 10
+"""A piece of an answer of so many bytes is copied behind its head: one write costs less than two."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+BROKEN = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+WITHOUT_BODY = frozenset({204, 304})
+
+
+class Request:
+    def __init__(
+        self,
+        line: Line,
+        scope: Scope,
+        *,
+        standard: Headers,
+        keep_alive: bool,
+        expects_continue: bool,
+        ended: Callable[["Request"], None],
+    ) -> None:
+        """`standard` headers go with every answer; `ended` is called once the whole answer was given."""
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.complete = False
+        """The whole answer was given."""
+        self.arriving = True
+        """There is more of the body to come."""
+        self.departure = scope[DEPARTURE] = Departure()
+        self._line = line
+        self._standard = standard
+        self._expects_continue = expects_continue
+        self._ended = ended
+        self._pieces: list[bytes] = []
+        self._ahead = 0
+        self._taken = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._begun = False
+        self._head = b""
+        self._chunked = False
+        self._left: int | None = None
+
+    async def run(self, app: ASGIApp) -> None:
+        """An app that raises, or ends without an answer, is answered for; an answer that it left unfinished
+        is cut off, so that nobody takes a part for the whole."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except Exception as error:  # the last to catch it
+            log.exception("app.broke", exc_info=error)
+        if self.complete or self.departure.happened:
+            return
+        if self._begun and not self._head:
+            self._line.transport.abort()
+        else:
+            self._head = b""
+            self._line.transport.write(BROKEN)
+            self._line.transport.close()
+
+    def feed(self, piece: bytes) -> None:
+        """Of the body."""
+        if self.complete:
+            return
+        self._pieces.append(piece)
+        self._ahead += len(piece)
+        if self._ahead > READ_AHEAD:
+            self._line.pause_reading()
+        self._wake()
+
+    def feed_end(self) -> None:
+        self.arriving = False
+        self._wake()
+
+    def depart(self) -> None:
+        """The client is gone."""
+        if not self.complete:
+            self.departure.happen()
+        self._wake()
+
+    async def receive(self) -> Message:
+        if self._expects_continue and not self._begun:
+            self._expects_continue = False
+            self._line.transport.write(CONTINUE)
+        while not self._pieces and (self.arriving or self._taken):
+            if self.departure.happened or self.complete:
+                return {"type": "http.disconnect"}
+            if self.arriving or not self._line.queued:
+                self._line.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        pieces, self._pieces, self._ahead = self._pieces, [], 0
+        self._taken = not self.arriving
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return {"type": "http.request", "body": body, "more_body": self.arriving}
+
+    async def send(self, message: Message) -> None:
+        """Waits while the client takes nothing. The head goes out with the first piece of the body, or by
+        itself if that does not follow at once."""
+        if self._line.writable is not None:
+            await self._line.drain()
+        if self.departure.happened:
+            return
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message.get("headers", ()))
+        else:
+            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        if self._begun:
+            raise RuntimeError("the answer has begun already")
+        bodiless = self.scope["method"] == "HEAD" or status in WITHOUT_BODY
+        lines, self._left = [_status_line(status)], 0 if bodiless else None
+        for name, value in (*self._standard, *headers):
+            lines.append(b"%b: %b" % (name, value))
+            if name == b"content-length" and not bodiless:
+                self._left = int(value)
+        if self._left is None:
+            # HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+            self._chunked = self.scope["http_version"] != "1.0"
+            self.keep_alive = self.keep_alive and self._chunked
+        if self._chunked:
+            lines.append(b"transfer-encoding: chunked")
+        if not self.keep_alive:
+            lines.append(b"connection: close")
+        head = b"\r\n".join(lines)
+        if head.count(b"\n") != len(lines) - 1:
+            raise RuntimeError("a header of the answer holds a line break")
+        self._begun, self._head = True, head + b"\r\n\r\n"
+        asyncio.get_running_loop().call_soon(self._send_head)
+
+    def _send_head(self) -> None:
+        """Unless it went out with a piece of the body."""
+        if self._head and not self.departure.happened:
+            head, self._head = self._head, b""
+            self._line.transport.write(head)
+
+    def _go_on(self, piece: bytes, *, more: bool) -> None:
+        if not self._begun or self.complete:
+            raise RuntimeError("no answer has begun, or it is complete")
+        if self._left == 0 and (self.scope["method"] == "HEAD" or not piece):
+            piece = b""
+        elif self._left is not None:
+            self._left -= len(piece)
+        if self._left is not None and (self._left < 0 or (self._left and not more)):
+            raise RuntimeError("the answer is not as long as it was declared")
+        self._write(piece, more=more)
+        if not more:
+            self.complete = True
+            self._wake()
+            self._ended(self)
+
+    def _write(self, piece: bytes, *, more: bool) -> None:
+        head, self._head = self._head, b""
+        parts = [head, piece]
+        if self._chunked:
+            framed = (b"%x\r\n" % len(piece), piece, b"\r\n") if piece else ()
+            parts = [head, *framed] if more else [head, *framed, b"0\r\n\r\n"]
+        if len(piece) <= TOGETHER:
+            self._line.transport.write(b"".join(parts))
+        else:
+            self._line.transport.writelines(parts)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+
+
+_STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}".encode() for one in HTTPStatus}
