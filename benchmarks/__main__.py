@@ -3,16 +3,17 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, receive, reconcile, start
+from benchmarks import accept, call, ledger, receive, reconcile, start
 
 BENCHMARKS = {
     "start": start.measure,
     "accept": accept.measure,
+    "ledger": ledger.measure,
     "call": call.measure,
     "receive": receive.measure,
     "reconcile": reconcile.measure,
 }
-"""`receive` and `reconcile` need a MinIO."""
+"""`receive` and `reconcile` need a MinIO, `ledger` a PostgreSQL."""
 
 
 def main(names: list[str]) -> int:

@@ -27,7 +27,11 @@ class Settings(BaseModel):
         "", repr=False, description="Their password; default: made at the first start and kept"
     )
 
-    database_url: str = Field("", description="Ledger; default: SQLite in the data folder")
+    database_url: str = Field(
+        "",
+        repr=False,
+        description="Ledger: `postgresql://user:password@host/database`; default: SQLite in the data folder",
+    )
     registry_url: str = Field(
         "file:", description="Service definitions: `file:` (the data folder) or `kubernetes:`"
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.backends.ledger.one_statement import write_new
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.backends.ledger.remembering import remember_ids, remembered_ids
 from gateway.backends.ledger.rows import contents_row, job_row
@@ -49,6 +50,20 @@ async def accept_all(connection: AsyncConnection, requests: Sequence[Request]) -
     if acceptance.new:
         await _write(connection, acceptance)
     return answers
+
+
+async def accept_keyless(connection: AsyncConnection, requests: Sequence[Request]) -> list[Answer]:
+    """`accept_all` for requests without keys, in one statement that is its own transaction: PostgreSQL's."""
+    first = _Acceptance(taken=set(), held={})
+    answers = [first.answer(request) for request in requests]
+    if not first.new:
+        return answers
+    written = await write_new(connection, first.new)
+    return [
+        tuple(Accepted(one.id, created=one.created and one.id in written) for one in answer)
+        for answer in answers
+        if not isinstance(answer, KeyReused)
+    ]
 
 
 class _Acceptance:

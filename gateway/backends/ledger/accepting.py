@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import structlog
 
-from gateway.backends.ledger.acceptance import Answer, Request, accept_all
+from gateway.backends.ledger.acceptance import Answer, Request, accept_all, accept_keyless
 from gateway.backends.ledger.database import WAIT_S, Database, Raced
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.domain.job import NewJob
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 class Acceptor:
-    """`accept` for any number of callers, `run` for the one task that writes.
+    """`accept` for any number of callers, `run` for the tasks that write.
 
     A caller who stops waiting takes nothing from the others.
     """
@@ -61,7 +61,8 @@ class Acceptor:
         """Until `finish`; whoever asked before that is still answered."""
         while self._asked or not self._finished:
             await self._news.wait()
-            self._news.clear()
+            if not self._finished:
+                self._news.clear()
             while self._asked:
                 crowd, self._asked = self._asked[:TOGETHER], self._asked[TOGETHER:]
                 await self._serve([asked for asked in crowd if not asked.answer.done()])
@@ -97,6 +98,9 @@ class Acceptor:
         return await self._transaction(requests)
 
     async def _transaction(self, requests: Sequence[Request]) -> list[Answer]:
+        if self._database.remote and not any(request.key for request in requests):
+            async with self._database.writing_at_once() as connection:
+                return await accept_keyless(connection, requests)
         async with self._database.writing() as connection:
             return await accept_all(connection, requests)
 

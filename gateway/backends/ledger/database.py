@@ -13,24 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Connection, event, func, make_url, select
+from sqlalchemy import Connection, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.domain.problems import Invalid, StorageFull, Unavailable
 
-DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
+SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
+POSTGRESQL = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 WAIT_S = 10.0
 """Longest any transaction may take, waiting for its turn included."""
 CONNECTIONS = 8
-OPTIONS: dict[str, Any] = {"pool_size": CONNECTIONS, "pool_timeout": WAIT_S, "hide_parameters": True}
+OPTIONS: dict[str, Any] = {
+    "pool_size": CONNECTIONS,
+    "max_overflow": 0,
+    "pool_timeout": WAIT_S,
+    "hide_parameters": True,
+}
 """Parameters are what people sent: no error may repeat them into a log."""
 
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
@@ -60,6 +60,9 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self._reader = engine
         self._writer = engine.execution_options(immediate=True)
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.remote = engine.dialect.name == "postgresql"
+        """Whether each statement is a turn over a network."""
         self._turns = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else CONNECTIONS)
         self._open = True
 
@@ -74,6 +77,13 @@ class Database:
         """Committed when the block ends well, rolled back when it raises. Raises Raced as well."""
         with self._problems():
             async with asyncio.timeout(WAIT_S), self._turns, self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing_at_once(self) -> AsyncIterator[AsyncConnection]:
+        """For a single statement, committed by itself. Raises Raced as well."""
+        with self._problems():
+            async with asyncio.timeout(WAIT_S), self._turns, self._single.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -104,14 +114,16 @@ async def open_database(url: str, *, busy_s: float) -> AsyncIterator[Database]:
 
     `busy_s`: how long another process's write is waited for; SQLite only.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite":
-        _make_private(Path(parsed.database or ""))
-        engine = create_async_engine(parsed, **OPTIONS)
-        event.listen(engine.sync_engine, "connect", partial(_set_up_sqlite, busy_s=busy_s))
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    scheme, _, place = url.partition(":")
+    if scheme in SQLITE:
+        engine = _sqlite_engine(url, busy_s=busy_s)
+    elif scheme in POSTGRESQL and place.startswith("//"):
+        # Here and not above: what a URL does not pick is not imported.
+        from gateway.backends.ledger.postgresql import postgresql_engine  # noqa: PLC0415
+
+        engine = postgresql_engine(f"postgresql:{place}", **OPTIONS)
     else:
-        engine = create_async_engine(parsed, pool_pre_ping=True, **OPTIONS)
+        raise Invalid("a database URL begins with sqlite: or postgresql://", field="DATABASE_URL")
     database = Database(engine)
     try:
         yield database
@@ -119,17 +131,18 @@ async def open_database(url: str, *, busy_s: float) -> AsyncIterator[Database]:
         await database.close()
 
 
-def _parsed(url: str) -> URL:
+def _sqlite_engine(url: str, *, busy_s: float) -> AsyncEngine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        # Its text repeats the URL, which may hold a password.
-        raise Invalid("not a database URL", field="DATABASE_URL") from None
-    if parsed.drivername not in DRIVERS:
-        raise Invalid("a database URL begins with sqlite: or postgresql:", field="DATABASE_URL")
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+    except ArgumentError as error:
+        raise Invalid("not a database URL", field="DATABASE_URL") from error
+    if parsed.database in (None, "", ":memory:"):
         raise Invalid("the ledger must survive a restart: name a file", field="DATABASE_URL")
-    return parsed.set(drivername=DRIVERS[parsed.drivername])
+    _make_private(Path(parsed.database or ""))
+    engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **OPTIONS)
+    event.listen(engine.sync_engine, "connect", partial(_set_up_sqlite, busy_s=busy_s))
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _make_private(path: Path) -> None:

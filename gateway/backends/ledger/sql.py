@@ -69,12 +69,16 @@ async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]
     async with open_database(url, busy_s=busy_s) as database:
         await migrate(database)
         acceptor = Acceptor(database)
-        accepting = asyncio.create_task(acceptor.run(), name="ledger.accepting")
+        # Over a network one crowd is written while another one's turn is under way.
+        accepting = [
+            asyncio.create_task(acceptor.run(), name="ledger.accepting")
+            for _ in range(2 if database.remote else 1)
+        ]
         try:
             yield SqlLedger(database, acceptor)
         finally:
             acceptor.finish()
-            await accepting
+            await asyncio.gather(*accepting)
 
 
 class SqlLedger:

@@ -1,0 +1,70 @@
+"""Connections to PostgreSQL: few, bounded in time, and given up as soon as the server behind them is gone.
+
+The URL goes to the driver as it is: several hosts, `sslmode` and the other parameters of libpq work.
+"""
+
+import time
+from typing import Any
+
+import asyncpg
+import structlog
+from sqlalchemy import PoolProxiedConnection, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from gateway.domain.problems import Unavailable
+
+CONNECT_S = 5.0
+IDLE_S = 1.0
+"""A connection that was not used for so long is tried first: that is three turns, too many for each use."""
+SERVER_SETTINGS = {
+    "application_name": "oscar-gateway",
+    "statement_timeout": "10s",
+    "idle_in_transaction_session_timeout": "20s",
+    "jit": "off",
+}
+READ_ONLY_STATE = "25006"
+"""read_only_sql_transaction: what was the primary is none any more. A new connection may find the new one."""
+
+log = structlog.get_logger()
+
+
+def postgresql_engine(url: str, **options: Any) -> AsyncEngine:
+    """Connects when first used. `options` are the engine's."""
+
+    async def connect() -> Any:
+        try:
+            return await asyncpg.connect(url, timeout=CONNECT_S, server_settings=SERVER_SETTINGS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            # Of the error its kind: its text may hold the address.
+            reason = type(error).__name__
+            log.warning("ledger.not_connected", reason=reason)
+            raise Unavailable(f"the ledger is not available ({reason})", retry_after_s=1) from error
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", _try_if_idle)
+    event.listen(engine.sync_engine, "handle_error", _leave_the_former_primary)
+    return engine
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _try_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < IDLE_S:
+        return
+    try:
+        connection.ping()
+    except Exception as error:
+        # All of them: one server was behind all.
+        raise InvalidatePoolError from error
+
+
+def _leave_the_former_primary(context: ExceptionContext) -> None:
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_STATE:
+        context.is_disconnect = True
