@@ -26,6 +26,12 @@ since(){ awk -v a="$1" -v b="$(now)" 'BEGIN{printf "%.1fs", b-a}'; }
 kc()   { "$DC_BIN/kubectl" --kubeconfig "$DC_KCFG" "$@"; }
 ctrk() { ctr -a "$CONTAINERD_SOCK" -n k8s.io "$@"; }
 
+# Writes its input to a file, unless that is there already: kube-proxy ends when its file is written again.
+write_config() {
+  cat >"$1.new"
+  if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
 # A pid file holds "<pid> <start ticks>", so that a recycled pid is never taken for ours.
 ticks() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 alive() {
