@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.backends.cluster import Cluster
+from gateway.backends.cluster.rights import GATEWAY, WORKER, Right
 from gateway.backends.registry.kubernetes.registry import KubernetesRegistry, open_kubernetes_registry
 from gateway.backends.registry.kubernetes.secret_writer import SecretWriter
 from gateway.domain.deployed import Deployed
@@ -384,6 +385,42 @@ class TestWeather:
         ]
 
 
+class TestRights:
+    """The list that the chart's Roles are held to is enough, and a worker's is not enough to deploy."""
+
+    async def test_a_gateways_rights_are_enough_to_deploy_change_and_remove(
+        self, kubeconfig: Path, namespace: str, cluster: Cluster, tmp_path: Path
+    ) -> None:
+        nobody = await _as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+        await _allow_all(cluster, GATEWAY)
+        old = deployed(secrets={"KEY": "old"})
+        new = changed(old, secrets={"KEY": "new"})
+
+        with capture_logs() as logs:
+            async with open_in(nobody, namespace, tidy_s=0.1) as registry:
+                await registry.create(old)
+                await registry.replace(new, previous=old)
+                assert await registry.look_up("grey") == new
+                await registry.remove("grey")
+                await registry.ready()
+
+        assert [line for line in logs if line["log_level"] in ("warning", "error")] == []
+        assert await secrets_of(cluster) == {}
+
+    async def test_a_workers_rights_are_enough_to_follow_and_no_more(
+        self, kubeconfig: Path, namespace: str, cluster: Cluster, tmp_path: Path, registry: KubernetesRegistry
+    ) -> None:
+        nobody = await _as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+        await _allow_all(cluster, WORKER)
+        await registry.create(deployed(secrets={"KEY": "hush"}))
+
+        async with open_in(nobody, namespace, tidy_s=0.1) as worker:
+            await worker.ready()
+            assert worker.get("grey") == deployed(secrets={"KEY": "hush"})
+            with pytest.raises(Unavailable, match="does not allow"):
+                await worker.remove("grey")
+
+
 async def _refuses(registry: KubernetesRegistry, why: str = "") -> bool:
     try:
         await registry.ready()
@@ -402,8 +439,18 @@ async def _as_nobody(kubeconfig: Path, path: Path) -> Path:
 
 
 async def _allow(cluster: Cluster, kind: str, verbs: list[str]) -> None:
+    await _bind(cluster, kind, [{"apiGroups": [""], "resources": [kind], "verbs": verbs}])
+
+
+async def _allow_all(cluster: Cluster, rights: tuple[Right, ...]) -> None:
+    rules = [
+        {"apiGroups": [one.group], "resources": [one.resource], "verbs": sorted(one.verbs)} for one in rights
+    ]
+    await _bind(cluster, "all", rules)
+
+
+async def _bind(cluster: Cluster, kind: str, rules: list[dict[str, list[str]]]) -> None:
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}"
-    rules = [{"apiGroups": [""], "resources": [kind], "verbs": verbs}]
     await cluster.create(f"{base}/roles", {"metadata": {"name": kind}, "rules": rules})
     group = "rbac.authorization.k8s.io"
     binding = {

@@ -30,7 +30,7 @@ async def open_kubernetes_registry(
     memory = Memory()
     following = Following(cluster, memory, now)
     writer = SecretWriter(cluster, now)
-    tidying = Tidying(writer, every_s=tidy_s)
+    tidying = Tidying(writer, memory, every_s=tidy_s)
     deploying = Deploying(cluster, memory, writer, tidying)
     registry = KubernetesRegistry(memory, following, deploying)
     async with asyncio.TaskGroup() as tasks:

@@ -13,13 +13,15 @@ from typing import Any
 import structlog
 
 from gateway.backends.cluster import Cluster, ClusterConflict
-from gateway.backends.registry.kubernetes.config_map import SECRETS
+from gateway.backends.registry.kubernetes.config_map import SECRETS, Entry
 from gateway.backends.registry.kubernetes.secret import SELECTOR, Kept, managed, parse, render, staged_name
 from gateway.domain.problems import Conflict, NotFound, Unavailable
 
 GRACE_S = 120.0
 """A deploy that staged something longer ago than this has ended, whatever became of it."""
 
+SETTLING_S = 10.0
+"""A deploy that has come as far as its ConfigMap settles the rest sooner than this by itself."""
 SETTLE_TRIES = 5
 
 log = structlog.get_logger(__name__)
@@ -74,18 +76,23 @@ class SecretWriter:
         if standing is not None and parse(standing).secrets == secrets:
             await self._delete_exactly(parse(standing))
 
-    async def tidy(self) -> None:
-        """Completes deploys that were cut off after their ConfigMap was written; undoes those before."""
+    async def tidy(self, known: Callable[[str], Entry | None]) -> None:
+        """Completes deploys that were cut off after their ConfigMap was written; undoes those before.
+
+        What is as it should be by what is `known` is not asked for.
+        """
         listed = await self._cluster.list(self._secrets, SELECTOR)
         for kept in map(parse, listed["items"]):
+            entry = known(kept.service)
+            if entry is not None and entry.secrets == kept.secrets and not kept.staged:
+                continue
             wanted = await self._wanted(kept.service)
+            age = self._now() - kept.written_at
             if wanted == kept.secrets:
-                if kept.staged:
+                if kept.staged and age > timedelta(seconds=SETTLING_S):
                     await self.settle(kept.service, kept.secrets, kept.values)
                     log.warning("deploy.completed", service=kept.service)
-            elif kept.written_at < self._now() - timedelta(seconds=GRACE_S) and await self._useless(
-                kept, wanted
-            ):
+            elif age > timedelta(seconds=GRACE_S) and await self._useless(kept, wanted):
                 await self._delete_exactly(kept)
                 log.warning("secret.removed", secret=kept.name)
 

@@ -5,17 +5,19 @@ import random
 
 import structlog
 
+from gateway.backends.registry.kubernetes.memory import Memory
 from gateway.backends.registry.kubernetes.secret_writer import SecretWriter
 from gateway.domain.problems import Forbidden, Problem
 
-SOON_S = 2.0
+SOON_S = 15.0
 
 log = structlog.get_logger(__name__)
 
 
 class Tidying:
-    def __init__(self, writer: SecretWriter, *, every_s: float) -> None:
+    def __init__(self, writer: SecretWriter, memory: Memory, *, every_s: float) -> None:
         self._writer = writer
+        self._memory = memory
         self._every_s = every_s
         self._needed = asyncio.Event()
         self._readonly = False
@@ -38,7 +40,7 @@ class Tidying:
     async def _tidy(self) -> None:
         self._needed.clear()
         try:
-            await self._writer.tidy()
+            await self._writer.tidy(self._memory.entry)
         except Forbidden as problem:
             if not self._readonly:
                 log.info("services.readonly", why=problem.detail)
