@@ -58,6 +58,8 @@ async def gateway(**settings: str) -> AsyncIterator[Gateway]:
     """Started, and ready to be asked; stopped in order at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         environment = {"PATH": os.environ["PATH"], "HTTP_PORT": "0", "S3_PORT": "0", "LOG_LEVEL": "warning"}
+        kept = Path(settings.get("DATA_DIR", folder))
+        (kept / "endpoints.json").unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -66,7 +68,6 @@ async def gateway(**settings: str) -> AsyncIterator[Gateway]:
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            kept = Path(settings.get("DATA_DIR", folder))
             yield await _endpoints(kept / "endpoints.json")
         finally:
             process.terminate()

@@ -57,7 +57,7 @@ class Minio:
                 stderr=log,
             )
         deadline = time.monotonic() + START_S
-        while not _answers(self.url):
+        while not answers(self.url):
             assert self.process.poll() is None, (self.folder / "minio.log").read_text()
             assert time.monotonic() < deadline, "MinIO does not answer"
             time.sleep(0.02)
@@ -146,7 +146,7 @@ def free_port() -> int:
         return port
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     """Whether it answers S3 requests, which without keys it refuses; its own health page is ready before."""
     try:
         with urllib.request.urlopen(url, timeout=1):
