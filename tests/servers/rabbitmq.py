@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -57,8 +58,11 @@ class Broker:
     def kill(self) -> None:
         """SIGKILL, as the machine does it; the data stays."""
         assert self.process is not None
-        self.process.kill()
+        # The shell that started it would be killed alone.
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        while _answers(self.host, self.port):
+            time.sleep(0.01)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
