@@ -7,7 +7,7 @@ from time import perf_counter
 
 from gateway.backends.invoker.forward import read_spent
 from gateway.backends.invoker.knative.fleet import Fleet
-from gateway.backends.invoker.knative.gate import PATIENCE_S
+from gateway.backends.invoker.knative.gate import Patience
 from gateway.backends.invoker.protocol import Call, Reply
 from gateway.backends.invoker.replies import failed
 from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
@@ -40,7 +40,7 @@ class Calling:
         self._service = call.deployed.service.name
         self._exchange = upstream.exchange(origin, _head(call, host, limit_s), self._body(call.body))
         self._deadline = 0.0
-        self._troubled_since: float | None = None
+        self._patience = Patience()
         self._timer: asyncio.TimerHandle
 
     async def __aenter__(self) -> Reply:
@@ -83,10 +83,10 @@ class Calling:
         self._look_later()
         now = asyncio.get_running_loop().time()
         trouble = self._fleet.lasting_trouble(self._service)
-        self._troubled_since = (self._troubled_since or now) if trouble else None
-        if trouble and now - (self._troubled_since or now) >= PATIENCE_S:
-            told = f"the service cannot answer: {trouble.text}"
-            self._exchange.abandon(Unavailable(told, retry_after_s=30))
+        told = self._patience.lost(now, instance=trouble.text if trouble else "")
+        if told:
+            unavailable = Unavailable(f"the service cannot answer: {told}", retry_after_s=30)
+            self._exchange.abandon(unavailable)
         elif now >= self._deadline:
             self._exchange.abandon(self._late())
 

@@ -1,15 +1,36 @@
 """The gate: a call waits here until something can answer it, and is told why where nothing will."""
 
 import asyncio
+from dataclasses import dataclass
 
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.domain.problems import TimedOut, Unavailable
 
-PATIENCE_S = 2.0
-"""What keeps an instance from working may be a moment's: the first look at an image, a first restart."""
 ROLLOUT_S = 15.0
 """How long calls wait for a new revision before the one it replaces answers them still."""
 LOOK_S = 0.5
+
+
+@dataclass
+class Patience:
+    """How long something has to stand in the way to be believed: an instance's trouble may be a moment's (a
+    first restart, a registry that hiccups), and a service that Knative calls failed may recover."""
+
+    instance_s: float = 2.0
+    service_s: float = 10.0
+    _since: float | None = None
+    _seen: float = 0.0
+
+    def lost(self, now: float, *, instance: str, service: str = "") -> str:
+        """What stands in the way for good, or "". To be asked again and again."""
+        told = instance or service
+        if not told:
+            if now - self._seen > self.instance_s:
+                self._since = None
+            return ""
+        self._seen = now
+        self._since = self._since or now
+        return told if now - self._since >= (self.instance_s if instance else self.service_s) else ""
 
 
 async def pass_gate(fleet: Fleet, service: str, *, within_s: float) -> None:
@@ -29,18 +50,15 @@ async def pass_gate(fleet: Fleet, service: str, *, within_s: float) -> None:
 
 async def _wait(fleet: Fleet, service: str) -> None:
     loop = asyncio.get_running_loop()
-    troubled_since: float | None = None
+    patience = Patience()
     with fleet.changes(service) as changed:
         while not _may_pass(fleet, service):
-            trouble = _hopeless(fleet, service)
-            if trouble:
-                troubled_since = troubled_since or loop.time()
-                if loop.time() - troubled_since >= PATIENCE_S:
-                    if _served(fleet, service):
-                        return
-                    raise Unavailable(f"the service cannot answer: {trouble}", retry_after_s=30)
-            else:
-                troubled_since = None
+            instance, failed = _in_the_way(fleet, service)
+            told = patience.lost(loop.time(), instance=instance, service=failed)
+            if told:
+                if _served(fleet, service):
+                    return
+                raise Unavailable(f"the service cannot answer: {told}", retry_after_s=30)
             changed.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -64,12 +82,14 @@ def _served(fleet: Fleet, service: str) -> bool:
     return kservice is not None and kservice.routed and bool(kservice.serving)
 
 
-def _hopeless(fleet: Fleet, service: str) -> str:
-    """Why the newest revision will not become ready, or ""."""
+def _in_the_way(fleet: Fleet, service: str) -> tuple[str, str]:
+    """What keeps an instance of the newest revision from becoming ready, and why Knative calls the service
+    failed; "" each."""
     kservice = fleet.kservice(service)
     if kservice is None:
-        return ""
+        return "", ""
+    found = ""
     for one in fleet.instances(service):
         if one.revision == kservice.newest and not one.ready and one.trouble and one.trouble.lasting:
-            return one.trouble.text
-    return kservice.reason if kservice.ready == "False" else ""
+            found = one.trouble.text
+    return found, kservice.reason if kservice.ready == "False" else ""

@@ -9,6 +9,7 @@ from gateway.backends.invoker.knative.manifest import POD_CONTAINER, SCRIPT_CONT
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
 NOT_CREATED = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 LOOPING = "CrashLoopBackOff"
 TEXT_LIMIT = 300
 
@@ -77,6 +78,9 @@ def _container_trouble(container: Object) -> Trouble | None:
         return Trouble(f"the image {container.get('image', '')!r} cannot be pulled ({reason})")
     if reason in NOT_CREATED:
         return Trouble(f"{whose} cannot be started: {_short(waiting.get('message', reason))}")
+    ended = container.get("state", {}).get("terminated", {})
+    if ended.get("reason") in NOT_STARTED:
+        return Trouble(f"{whose} cannot be started: {_short(ended.get('message', ''))}")
     if reason == LOOPING:
         return Trouble(f"{whose} ends again and again: {_how_it_ended(container)}")
     return None

@@ -45,7 +45,7 @@ def read_kservice(service: Object) -> KService:
         uid=metadata["uid"],
         generation=metadata["generation"],
         ready=ready.get("status", "Unknown") if current else "Unknown",
-        reason=" ".join(str(ready.get("message", "")).split())[:TEXT_LIMIT] if current else "",
+        reason=_reason(conditions) if current else "",
         since=_moment(ready.get("lastTransitionTime", "")),
         routed=conditions.get("RoutesReady", {}).get("status") == "True",
         newest=status.get("latestCreatedRevisionName", "") if current else "",
@@ -54,6 +54,13 @@ def read_kservice(service: Object) -> KService:
         updated_at=_moment(annotations.get(UPDATED_AT, "")),
         host=f"{metadata['name']}.{metadata['namespace']}.svc.cluster.local",
     )
+
+
+def _reason(conditions: dict[str, Object]) -> str:
+    """That of the revision, where it failed: the route only says that there is none."""
+    configured = conditions.get("ConfigurationsReady", {})
+    told = configured if configured.get("status") == "False" else conditions.get("Ready", {})
+    return " ".join(str(told.get("message", "")).split())[:TEXT_LIMIT]
 
 
 def _moment(text: str) -> datetime | None:
