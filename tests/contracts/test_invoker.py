@@ -4,18 +4,20 @@ import asyncio
 import base64
 import contextlib
 import io
+import itertools
 import os
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
 from gateway.backends.invoker.local import LIVE, open_local_invoker
-from gateway.backends.invoker.protocol import Call, Invoker
+from gateway.backends.invoker.protocol import Call, Invoker, Standing
 from gateway.domain.body import pieces_of
 from gateway.domain.definition import Service
 from gateway.domain.deployed import Deployed
@@ -25,10 +27,24 @@ from gateway.executors.protocol import Executor
 from gateway.staging import outputs
 from tests.contracts.container_engine import IMAGE, open_engine
 from tests.polling import until
+from tests.servers.knative import Knative, knative
 
-INVOKERS = ["process", pytest.param("docker", marks=pytest.mark.services)]
+LOCAL = ["process", pytest.param("docker", marks=pytest.mark.services)]
+INVOKERS = [*LOCAL, pytest.param("knative", marks=[pytest.mark.services, pytest.mark.timeout(240)])]
 LOG_LIMIT = 1 << 20
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
+numbers = itertools.count(1)
+
+
+@dataclass
+class _Given:
+    """What services are called and made of in the test that runs."""
+
+    name: str = "called"
+    image: str = IMAGE
+
+
+GIVEN = _Given()
 
 
 @asynccontextmanager
@@ -51,20 +67,46 @@ async def _executor(name: str) -> AsyncIterator[Executor]:
             await process.close()
 
 
-@pytest.fixture(params=INVOKERS)
+@pytest.fixture(params=LOCAL)
 def implementation(request: pytest.FixtureRequest) -> str:
+    """For promises that only this machine's own invokers make, or that are seen from here only."""
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Knative]:
+    with knative() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=INVOKERS)
+def chosen(request: pytest.FixtureRequest) -> str | Knative:
+    if request.param != "knative":
+        return str(request.param)
+    server: Knative = request.getfixturevalue("cluster")
+    return server
+
+
 @pytest.fixture
-async def invoker(implementation: str, tmp_path: Path) -> AsyncIterator[Invoker]:
-    async with opened(implementation, tmp_path) as invoker:
+async def invoker(
+    chosen: str | Knative, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Invoker]:
+    if isinstance(chosen, str):
+        async with opened(chosen, tmp_path) as local:
+            yield local
+        return
+    # A name of its own: what an earlier test left goes in its own time.
+    monkeypatch.setattr(GIVEN, "name", f"called-{next(numbers)}")
+    monkeypatch.setattr(GIVEN, "image", chosen.script_image)
+    async with chosen.invoker() as (invoker, _):
         yield invoker
+        await invoker.retire(GIVEN.name)
 
 
 def deployed(script: str, **more: object) -> Deployed:
-    service = Service.model_validate({"name": "called", "image": IMAGE, "script": script, **more})
-    return Deployed(service, "uid", AT, AT)
+    """Each is newer than the one before."""
+    definition = {"name": GIVEN.name, "image": GIVEN.image, "script": script, "token": "t", **more}
+    return Deployed(Service.model_validate(definition), "uid", AT, AT + timedelta(seconds=next(numbers)))
 
 
 async def chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -79,11 +121,23 @@ def call(script: str, body: bytes = b"", *, raw: bool = False, limit_s: float = 
 
 
 async def answered(invoker: Invoker, asked: Call) -> tuple[int, bytes, str]:
+    await settled(invoker, asked.deployed)
     async with invoker.invoke(asked) as reply:
         body = b"".join([chunk async for chunk in pieces_of(reply.body)])
         headers = dict(reply.headers)
         assert headers[b"content-length"] == b"%d" % len(body)
         return reply.status, body, headers[b"content-type"].decode()
+
+
+async def settled(invoker: Invoker, deployed: Deployed) -> None:
+    """Until it can answer at once."""
+
+    async def ready() -> bool:
+        warm = invoker.standing(deployed.service.name) is Standing.WARM
+        return warm and (await invoker.status(deployed)).state == "ready"
+
+    await invoker.prepare(deployed)
+    await until(ready, within_s=120)
 
 
 TEXT = "text/plain; charset=utf-8"
@@ -147,11 +201,12 @@ async def test_output_over_a_limit_is_told_never_cut(invoker: Invoker) -> None:
 
 
 async def test_more_output_files_than_are_kept_are_told(
-    invoker: Invoker, monkeypatch: pytest.MonkeyPatch
+    implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outputs, "FILES_LIMIT", 100)
     script = 'cd "$TMP_OUTPUT_DIR"; seq 101 | while read n; do : > $n; done'
-    status, body, _ = await answered(invoker, call(script))
+    async with opened(implementation, tmp_path) as invoker:
+        status, body, _ = await answered(invoker, call(script))
     assert (status, body) == (500, b"the script left more than 100 output files, which is the limit\n")
 
 
@@ -163,9 +218,9 @@ async def test_stderr_goes_to_the_services_log_and_leaves_with_it(invoker: Invok
     assert (found.available, [line.message for line in found.lines]) == (True, ["one", "two"])
     assert all(line.at is not None and line.at.tzinfo is UTC for line in found.lines)
     assert [line.message for line in (await invoker.log(asked.deployed, tail=1)).lines] == ["two"]
-    await invoker.retire("called")
+    await invoker.retire(asked.deployed.service.name)
     assert not (await invoker.log(asked.deployed, tail=10)).available
-    await invoker.retire("called")
+    await invoker.retire(asked.deployed.service.name)
 
 
 async def test_a_body_that_breaks_off_executes_nothing(invoker: Invoker, tmp_path: Path) -> None:
@@ -182,7 +237,7 @@ async def test_a_body_that_breaks_off_executes_nothing(invoker: Invoker, tmp_pat
 async def test_its_status_is_ready(invoker: Invoker) -> None:
     await invoker.ready()
     one = deployed("echo")
-    await invoker.prepare(one)
+    await settled(invoker, one)
     assert (await invoker.status(one)).state == "ready"
 
 

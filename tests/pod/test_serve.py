@@ -37,10 +37,21 @@ esac
 """
 
 
-@pytest.fixture(params=SHELLS)
-async def pod(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PodRig]:
-    async with open_pod(tmp_path, EVERYTHING, shell=request.param) as rig:
+@pytest.fixture
+async def pod(tmp_path: Path) -> AsyncIterator[PodRig]:
+    async with open_pod(tmp_path, EVERYTHING) as rig:
         yield rig
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_any_shell_of_an_image_will_do(shell: str, tmp_path: Path) -> None:
+    async with open_pod(tmp_path, EVERYTHING, shell=shell) as pod:
+        assert shown(await pod.call(b"-text")) == (200, "answered", b"-text")
+        assert shown(await pod.call(b"-fail")) == (500, "failed", b"no such city\n")
+        assert (await pod.call(b"-sleep", **{LIMIT: "0.2"})).status_code == 504
+        assert shown(await pod.call(b"-leave")) == (200, "answered", b"left\n")
+        await until(lambda: _no_scripts(pod))
+        await until(lambda: _nothing_left(pod))
 
 
 def shown(answer: httpx.Response) -> tuple[int, str, bytes]:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,8 +20,11 @@ from gateway.backends.cluster import Cluster, open_cluster
 from gateway.backends.invoker.knative.invoker import KnativeInvoker, open_knative_invoker
 from gateway.backends.invoker.knative.manifest import PodOptions
 from gateway.backends.invoker.upstream.message import Origin
+from gateway.domain.problems import Unavailable
 from gateway.settings import Settings
+from tests.polling import until
 
+CLOSING_S = 0.2
 VARIABLES = ("TEST_KUBECONFIG", "TEST_KNATIVE_URL", "TEST_POD_IMAGE", "TEST_SCRIPT_IMAGE")
 
 
@@ -48,7 +52,10 @@ class Knative:
             open_cluster(self.settings) as cluster,
             open_knative_invoker(cluster, self.options(), gateway=self.gateway) as invoker,
         ):
+            await until(partial(_sees, invoker), within_s=30)
             yield invoker, cluster
+        # The library's TLS connections close a moment after it says that they are closed.
+        await asyncio.sleep(CLOSING_S)
 
 
 @contextmanager
@@ -71,11 +78,21 @@ def knative() -> Iterator[Knative]:
         asyncio.run(_delete(settings))
 
 
+async def _sees(invoker: KnativeInvoker) -> bool:
+    try:
+        await invoker.ready()
+    except Unavailable:
+        return False
+    return True
+
+
 async def _create(settings: Settings) -> None:
     async with open_cluster(settings) as cluster:
         await cluster.create("/api/v1/namespaces", {"metadata": {"name": cluster.namespace}})
+    await asyncio.sleep(CLOSING_S)
 
 
 async def _delete(settings: Settings) -> None:
     async with open_cluster(settings) as cluster:
         await cluster.delete(f"/api/v1/namespaces/{cluster.namespace}")
+    await asyncio.sleep(CLOSING_S)

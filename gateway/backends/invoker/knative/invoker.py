@@ -105,7 +105,10 @@ class KnativeInvoker:
         return read_status(self._fleet, deployed.service.name)
 
     async def log(self, deployed: Deployed, *, tail: int) -> InstanceLog:
-        return await read_instance_log(self._cluster, self._fleet.instances(deployed.service.name), tail=tail)
+        name = deployed.service.name
+        # Instances of a service that was removed take a while to go.
+        instances = self._fleet.instances(name) if self._fleet.kservice(name) else []
+        return await read_instance_log(self._cluster, instances, tail=tail)
 
     async def ready(self) -> None:
         self._fleet.require_seeing()
