@@ -22,7 +22,7 @@ from benchmarks.table import show
 if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
-EVENTS, WRITERS = 2000, 8
+EVENTS, WRITERS = 1000, 8
 INPUT = [{"storage_provider": "minio", "path": "bench/in"}]
 
 
@@ -44,7 +44,9 @@ async def measure() -> None:
         async with gateway(**settings, **kept) as running:
             connection = await running.connect()
             drained_s = await _drained(connection, EVENTS)
+            connection.writer.close()
             took_ms = await _one_by_one(running, server.token, [_renamed(body) for body in bodies])
+            connection = await running.connect()
             await connection.request("DELETE", "/system/services/bench")
             connection.writer.close()
     _, *hundredths = quantiles(took_ms, n=100)
