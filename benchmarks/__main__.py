@@ -3,17 +3,18 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, ledger, receive, reconcile, start
+from benchmarks import accept, call, ledger, queue, receive, reconcile, start
 
 BENCHMARKS = {
     "start": start.measure,
     "accept": accept.measure,
     "ledger": ledger.measure,
+    "queue": queue.measure,
     "call": call.measure,
     "receive": receive.measure,
     "reconcile": reconcile.measure,
 }
-"""`receive` and `reconcile` need a MinIO, `ledger` a PostgreSQL."""
+"""`receive` and `reconcile` need a MinIO, `ledger` a PostgreSQL, `queue` a RabbitMQ."""
 
 
 def main(names: list[str]) -> int:
