@@ -175,10 +175,30 @@ async def test_a_schema_of_a_newer_version_is_refused(empty: str) -> None:
             pytest.fail("opened")
 
 
+async def test_a_server_that_is_away_at_the_start_is_used_as_soon_as_it_is_there(
+    own: Server, empty: str
+) -> None:
+    await asyncio.to_thread(own.stop)
+    async with open_ledger(empty) as ledger:
+        with pytest.raises(Unavailable):
+            await ledger.ready()
+        with pytest.raises(Unavailable):
+            await ledger.accept([new_job("grey-1")], now=NOW)
+        await asyncio.to_thread(own.start)
+
+        async def works() -> bool:
+            try:
+                return await ledger.totals() == {"accepted": 0, "removed": 0}
+            except Unavailable:
+                return False
+
+        await until(works, within_s=5)
+
+
 async def test_a_wrong_address_is_unavailable_and_not_repeated() -> None:
-    with pytest.raises(Unavailable) as refused:
-        async with open_ledger("postgresql://ada:secret@127.0.0.1:1/none"):
-            pytest.fail("opened")
+    async with open_ledger("postgresql://ada:secret@127.0.0.1:1/none") as ledger:
+        with pytest.raises(Unavailable) as refused:
+            await ledger.ready()
 
     assert "secret" not in refused.value.detail
     assert "127" not in refused.value.detail

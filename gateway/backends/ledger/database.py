@@ -65,9 +65,12 @@ class Database:
         """Whether each statement is a turn over a network."""
         self._turns = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else CONNECTIONS)
         self._open = True
+        self.prepared = True
+        """Whether the schema is known to be there: without it only `writing_alone` works, which makes it."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
+        self._require_prepared()
         with self._problems():
             async with asyncio.timeout(WAIT_S), self._reader.connect() as connection:
                 yield connection
@@ -75,6 +78,12 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Committed when the block ends well, rolled back when it raises. Raises Raced as well."""
+        self._require_prepared()
+        async with self._transaction() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         with self._problems():
             async with asyncio.timeout(WAIT_S), self._turns, self._writer.begin() as connection:
                 yield connection
@@ -82,6 +91,7 @@ class Database:
     @asynccontextmanager
     async def writing_at_once(self) -> AsyncIterator[AsyncConnection]:
         """For a single statement, committed by itself. Raises Raced as well."""
+        self._require_prepared()
         with self._problems():
             async with asyncio.timeout(WAIT_S), self._turns, self._single.connect() as connection:
                 yield connection
@@ -89,7 +99,7 @@ class Database:
     @asynccontextmanager
     async def writing_alone(self) -> AsyncIterator[AsyncConnection]:
         """`writing`, with no other process writing this way meanwhile."""
-        async with self.writing() as connection:
+        async with self._transaction() as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
             yield connection
@@ -97,6 +107,10 @@ class Database:
     async def close(self) -> None:
         self._open = False
         await self._reader.dispose()
+
+    def _require_prepared(self) -> None:
+        if not self.prepared:
+            raise Unavailable("the ledger is not available yet", retry_after_s=1)
 
     @contextmanager
     def _problems(self) -> Iterator[None]:

@@ -3,14 +3,49 @@
 Never downwards: a database that another version has changed beyond it is refused.
 """
 
+import asyncio
 import logging
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, column, inspect, select, table
 
 from gateway.backends.ledger.database import Database
 from gateway.backends.ledger.migrations import HEAD
-from gateway.domain.problems import Conflict
+from gateway.domain.problems import Conflict, Problem, Unavailable
+
+AGAIN_S = 1.0
+"""Between two tries to reach a server that was away at the start."""
+
+log = structlog.get_logger()
+
+
+async def prepare(database: Database) -> asyncio.Task[None] | None:
+    """Make the schema, or go on trying: a server that is away keeps nobody from starting, and its ledger is
+    Unavailable until then."""
+    try:
+        await migrate(database)
+    except Unavailable as problem:
+        if not database.remote:
+            raise
+        log.warning("ledger.away", reason=problem.detail)
+        database.prepared = False
+        return asyncio.create_task(_go_on_preparing(database), name="ledger.preparing")
+    return None
+
+
+async def _go_on_preparing(database: Database) -> None:
+    while not database.prepared:
+        await asyncio.sleep(AGAIN_S)
+        try:
+            await migrate(database)
+        except Unavailable:
+            continue
+        except Problem as problem:
+            log.error("ledger.not_usable", reason=problem.detail)
+            continue
+        database.prepared = True
+        log.info("ledger.back")
 
 
 async def migrate(database: Database) -> None:

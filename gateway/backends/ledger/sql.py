@@ -21,7 +21,7 @@ from gateway.backends.ledger.listing import (
     unannounced_page,
 )
 from gateway.backends.ledger.measuring import forget_durations, replace_durations
-from gateway.backends.ledger.migrate import migrate
+from gateway.backends.ledger.migrate import prepare
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey, JobPage, Ledger
 from gateway.backends.ledger.remembering import forget_ids, portions, remember_ids, remembered_ids
 from gateway.backends.ledger.rows import attempt_of_row, job_of_row
@@ -63,11 +63,13 @@ from gateway.domain.problems import NotFound
 async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]:
     """The ledger at `sqlite:///<path>` or `postgresql://…`, made or brought up to date first.
 
+    A PostgreSQL that is away is waited for in the background: everything is Unavailable until then.
+
     `busy_s`: how long another process that writes to a SQLite file is waited for. Raises Invalid for another
     URL, Conflict for a newer version's database, Unavailable, StorageFull.
     """
     async with open_database(url, busy_s=busy_s) as database:
-        await migrate(database)
+        preparing = await prepare(database)
         acceptor = Acceptor(database)
         # Over a network one crowd is written while another one's turn is under way.
         accepting = [
@@ -79,6 +81,9 @@ async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]
         finally:
             acceptor.finish()
             await asyncio.gather(*accepting)
+            if preparing is not None:
+                preparing.cancel()
+                await asyncio.wait([preparing])
 
 
 class SqlLedger:
