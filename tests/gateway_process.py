@@ -15,7 +15,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-START_S = 20.0
+START_S = 60.0
 
 
 T = TypeVar("T")
@@ -71,7 +71,12 @@ class GatewayProcess:
         self.endpoints = json.loads(announced.read_text())
 
     def __enter__(self) -> "GatewayProcess":
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            if self.process is not None:
+                self.kill()
+            raise
 
     def __exit__(self, *_: object) -> None:
         """It ends, whatever happened; in order if it can."""
