@@ -9,10 +9,11 @@ from gateway.actions.run_service import call_limit, run_service
 from gateway.api.asked import Asked
 from gateway.api.incoming import Incoming, while_connected
 from gateway.api.outgoing import Outgoing
-from gateway.api.replies import pass_on
+from gateway.api.replies import finish, pass_on
 from gateway.backends.connect import Backends
 from gateway.backends.invoker.protocol import Reply, Spent, Standing
 from gateway.domain.deployed import Deployed
+from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
 
 
@@ -34,20 +35,19 @@ async def answer_directly(backends: Backends, direct: Direct, incoming: Incoming
     began = perf_counter()
     try:
         async with while_connected(incoming):
-            reply, last = await _admitted(backends, direct, incoming, outgoing, limit_s)
+            reply, more = await _admitted(backends, direct, incoming, outgoing, limit_s)
     except TimedOut as problem:
         learn_duration(backends, deployed.uid, limit_s, cold=cold)
         raise _explained(problem, deployed, limit_s) from problem
-    # After the watch has ended: servers say of a client that has its whole answer that it is gone.
-    await outgoing.send({"type": "http.response.body", "body": last})
+    await finish(reply, outgoing, more=more)
     learn_duration(backends, deployed.uid, perf_counter() - began, cold=cold)
     return "ok" if reply.status < 400 else "script-failed"
 
 
 async def _admitted(
     backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing, limit_s: float
-) -> tuple[Reply, bytes]:
-    """The reply and the last piece of its body, all before that being sent."""
+) -> tuple[Reply, Headers]:
+    """The reply, passed on but for its end, and what we add to its headers."""
     began = perf_counter()
     await admit_call(backends, direct.deployed, within_s=limit_s)
     queue_s = perf_counter() - began
@@ -64,7 +64,8 @@ async def _admitted(
             timing = _server_timing(reply.spent, queue_s=queue_s, took_s=perf_counter() - began)
             idle_s = direct.deployed.service.policy.idle_limit_s or backends.settings.idle_limit_s
             more = [direct.route, timing]
-            return reply, await pass_on(reply, outgoing, more=more, idle_s=idle_s)
+            await pass_on(reply, outgoing, more=more, idle_s=idle_s)
+            return reply, more
     finally:
         backends.services.leave(direct.deployed.uid)
 

@@ -13,7 +13,7 @@ from gateway.api.answers import JSON, encode_json
 from gateway.api.asked import Asked
 from gateway.api.incoming import ClientGone, Incoming, while_connected
 from gateway.api.outgoing import Outgoing
-from gateway.api.replies import pass_on
+from gateway.api.replies import finish, pass_on
 from gateway.backends.connect import Backends
 from gateway.domain.deployed import Deployed
 from gateway.domain.headers import Headers
@@ -73,8 +73,8 @@ async def _answer(backends: Backends, job: Job, more: Headers, *, raw: bool, out
         more = [*more, _timing(waited_s, took_s)]
     reply = await answer_call(backends, job, raw=raw)
     headers = [*more, (b"x-oscar-job-id", job.id.encode()), (b"vary", b"Prefer, Accept")]
-    last = await pass_on(reply, outgoing, more=headers, idle_s=backends.settings.idle_limit_s)
-    await outgoing.send({"type": "http.response.body", "body": last})
+    await pass_on(reply, outgoing, more=headers, idle_s=backends.settings.idle_limit_s)
+    await finish(reply, outgoing, more=headers)
     return "ok" if reply.status < 400 else "script-failed"
 
 
@@ -89,8 +89,7 @@ async def _hand_over(backends: Backends, job: Job, more: Headers, outgoing: Outg
         (b"x-oscar-job-id", job.id.encode()),
         (b"vary", b"Prefer"),
     ]
-    await outgoing.send({"type": "http.response.start", "status": 202, "headers": headers})
-    await outgoing.send({"type": "http.response.body", "body": body})
+    await outgoing.answer(202, headers, body)
 
 
 def status_of_call(job: Job) -> dict[str, Any]:

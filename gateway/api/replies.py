@@ -8,14 +8,14 @@ from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
 
 
-async def pass_on(reply: Reply, outgoing: Outgoing, *, more: Headers, idle_s: float) -> bytes:
-    """All but the last piece of the answer, which is returned. Status and headers go out with the first one,
-    so that a reply which cannot be read at all becomes a proper error. Raises TimedOut when nothing comes for
-    `idle_s`; an answer that has begun is cut off then, so that nobody takes a part for the whole."""
-    start = {"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *more]}
+async def pass_on(reply: Reply, outgoing: Outgoing, *, more: Headers, idle_s: float) -> None:
+    """What comes of the answer piece by piece; `finish` gives the rest. Status and headers go out with the
+    first piece, so that a reply which cannot be read at all becomes a proper error. Raises TimedOut when
+    nothing comes for `idle_s`; an answer that has begun is cut off then, so that nobody takes a part for the
+    whole."""
     if isinstance(reply.body, bytes):
-        await outgoing.send(start)
-        return reply.body
+        return
+    start = {"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *more]}
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(idle_s) as bound:
@@ -28,4 +28,12 @@ async def pass_on(reply: Reply, outgoing: Outgoing, *, more: Headers, idle_s: fl
         raise TimedOut(f"the answer brought nothing for {idle_s:g} s (IDLE_LIMIT_S)") from error
     if not outgoing.status:
         await outgoing.send(start)
-    return b""
+
+
+async def finish(reply: Reply, outgoing: Outgoing, *, more: Headers) -> None:
+    """The end of an answer, all of one that was there at once. Only when nobody watches the client any more:
+    servers say of one that has its whole answer that it is gone."""
+    if isinstance(reply.body, bytes):
+        await outgoing.answer(reply.status, [*reply.headers, *more], reply.body)
+    else:
+        await outgoing.send({"type": "http.response.body"})

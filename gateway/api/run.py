@@ -4,6 +4,7 @@ layers do for the other routes is done here, in one place.
 The route, direct or as a job, is chosen before a byte of the body is read, and told in `X-OSCAR-Route`.
 """
 
+from functools import cache
 from time import perf_counter
 
 import structlog
@@ -25,7 +26,7 @@ from gateway.domain.deployed import Deployed
 from gateway.domain.prefer import Preferences, parse_prefer
 from gateway.domain.problems import NotFound
 from gateway.domain.routing import Choice, Route
-from gateway.wire.departure import DEPARTURE
+from gateway.wire.departure import ANSWER, DEPARTURE
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class Run:
         """Whatever happens is answered, counted, and written to the access log."""
         began = perf_counter()
         asked = Asked(scope)
-        outgoing = Outgoing(send, asked.request_id)
+        outgoing = Outgoing(send, asked.request_id, at_once=scope.get(ANSWER))
         structlog.contextvars.bind_contextvars(request=asked.request_id.decode())
         service, outcome = UNKNOWN, "error"
         try:
@@ -115,5 +116,6 @@ class Run:
         return problem.kind
 
 
+@cache
 def told_route(choice: Choice) -> tuple[bytes, bytes]:
     return b"x-oscar-route", f"{choice.route.value}; reason={choice.why.value}".encode()

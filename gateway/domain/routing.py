@@ -1,7 +1,7 @@
 """Routing: whether a call is answered directly or as a job, decided once, before a byte of it goes on."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.domain.prefer import Preferences
 
@@ -34,8 +34,7 @@ class Why(StrEnum):
     """Its recent calls took longer than the direct limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(NamedTuple):
     """All there is to decide from. Times are in seconds; None: not known."""
 
     preferences: Preferences
@@ -52,8 +51,7 @@ class Signals:
     """The same of those that found nothing of it running; None also if something runs now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     route: Route
     why: Why
 

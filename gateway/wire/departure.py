@@ -5,6 +5,9 @@ from collections.abc import Callable
 DEPARTURE = "oscar_gateway.departure"
 """Where in a request's scope its client's stands."""
 
+ANSWER = "oscar_gateway.answer"
+"""Where in a request's scope stands what gives its whole answer at once (`Request.answer`)."""
+
 
 class Departure:
     """`callback`, set by whoever works for the client, is called once."""

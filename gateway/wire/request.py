@@ -8,7 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Scope
 
 from gateway.domain.headers import Headers
-from gateway.wire.departure import DEPARTURE, Departure
+from gateway.wire.departure import ANSWER, DEPARTURE, Departure
 from gateway.wire.line import Line
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class Request:
         self.arriving = True
         """There is more of the body to come."""
         self.departure = scope[DEPARTURE] = Departure()
+        scope[ANSWER] = self.answer
         self._line = line
         self._standard = standard
         self._expects_continue = expects_continue
@@ -116,8 +117,18 @@ class Request:
             return
         if message["type"] == "http.response.start":
             self._begin(message["status"], message.get("headers", ()))
+            asyncio.get_running_loop().call_soon(self._send_head)
         else:
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        """The whole answer at once, as `send` would give it in two messages; False if that has to wait, or
+        nobody is there any more."""
+        if self._line.writable is not None or self.departure.happened:
+            return False
+        self._begin(status, headers)
+        self._go_on(body, more=False)
+        return True
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self._begun:
@@ -140,7 +151,6 @@ class Request:
         if head.count(b"\n") != len(lines) - 1:
             raise RuntimeError("a header of the answer holds a line break")
         self._begun, self._head = True, head + b"\r\n\r\n"
-        asyncio.get_running_loop().call_soon(self._send_head)
 
     def _send_head(self) -> None:
         """Unless it went out with a piece of the body."""

@@ -11,7 +11,7 @@ from gateway.domain.deployed import Deployed
 from gateway.domain.headers import Headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One call. `body` is read at most once, as fast as the backend takes it; `headers` are what the backend
     may know of the caller's, no credential among them; `raw` asks for output bytes without Base64."""
@@ -40,7 +40,7 @@ class Spent(NamedTuple):
 NOTHING_SPENT = Spent()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """`status` is 200 or, when the script failed, 500; a backend may have others. `body` is bytes if it was
     there at once; a stream that breaks off raises a Problem, it never just ends."""
