@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, ledger, queue, receive, reconcile, start
+from benchmarks import accept, call, ledger, passing, queue, receive, reconcile, start, streaming
 
 BENCHMARKS = {
     "start": start.measure,
@@ -11,10 +11,12 @@ BENCHMARKS = {
     "ledger": ledger.measure,
     "queue": queue.measure,
     "call": call.measure,
+    "passing": passing.measure,
+    "streaming": streaming.measure,
     "receive": receive.measure,
     "reconcile": reconcile.measure,
 }
-"""`receive` and `reconcile` need a MinIO, `ledger` a PostgreSQL, `queue` a RabbitMQ."""
+"""`passing` needs Go and wrk, `receive` and `reconcile` need a MinIO, `ledger` a PostgreSQL, `queue` a RabbitMQ."""
 
 
 def main(names: list[str]) -> int:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,11 @@ class Gateway:
     host: str
     port: int
     authorization: str
+    pid: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
 
     async def connect(self) -> "Connection":
         return Connection(*await asyncio.open_connection(self.host, self.port), gateway=self)
@@ -54,13 +59,14 @@ class Connection:
 
 
 @asynccontextmanager
-async def gateway(**settings: str) -> AsyncIterator[Gateway]:
-    """Started, and ready to be asked; stopped in order at the end."""
+async def gateway(core: int | None = None, /, **settings: str) -> AsyncIterator[Gateway]:
+    """Started, on one core if it is named, and ready to be asked; stopped in order at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         environment = {"PATH": os.environ["PATH"], "HTTP_PORT": "0", "S3_PORT": "0", "LOG_LEVEL": "warning"}
         kept = Path(settings.get("DATA_DIR", folder))
         (kept / "endpoints.json").unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
+            *([] if core is None else ["taskset", "-c", str(core)]),
             sys.executable,
             "-m",
             "gateway",
@@ -68,7 +74,7 @@ async def gateway(**settings: str) -> AsyncIterator[Gateway]:
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            yield await _endpoints(kept / "endpoints.json")
+            yield replace(await _endpoints(kept / "endpoints.json"), pid=process.pid)
         finally:
             process.terminate()
             await process.wait()

@@ -1,5 +1,6 @@
 """Routing: whether a call is answered directly or as a job, decided once, before a byte of it goes on."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -34,7 +35,8 @@ class Why(StrEnum):
     """Its recent calls took longer than the direct limit."""
 
 
-class Signals(NamedTuple):
+@dataclass(slots=True)
+class Signals:
     """All there is to decide from. Times are in seconds; None: not known."""
 
     preferences: Preferences

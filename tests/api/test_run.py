@@ -48,8 +48,8 @@ async def test_a_script_that_fails_is_a_500_with_its_text(gateway: Gateway) -> N
 
 
 async def test_a_script_past_its_limit_is_a_504_that_names_it(gateway: Gateway) -> None:
-    await gateway.deploy("slow", "sleep 60", annotations={"oscar-gateway/call-seconds": "1"})
-    answer = await gateway.http.post("/run/slow")
+    await gateway.deploy("overdue", "sleep 60", annotations={"oscar-gateway/call-seconds": "1"})
+    answer = await gateway.http.post("/run/overdue")
     assert answer.status_code == 504
     assert "1 s" in answer.text
 
@@ -101,7 +101,7 @@ def scope(gateway: Gateway, path: str) -> dict[str, Any]:
 
 
 async def test_a_client_that_leaves_ends_the_script(gateway: Gateway, tmp_path: Path) -> None:
-    await gateway.deploy("left", f"touch {tmp_path}/began; sleep 5; touch {tmp_path}/finished")
+    await gateway.deploy("deserted", f"touch {tmp_path}/began; sleep 5; touch {tmp_path}/finished")
     asked = False
     sent: list[Message] = []
 
@@ -117,10 +117,10 @@ async def test_a_client_that_leaves_ends_the_script(gateway: Gateway, tmp_path: 
         sent.append(message)
 
     async with asyncio.timeout(4):
-        await gateway.app(scope(gateway, "/run/left"), receive, send)
+        await gateway.app(scope(gateway, "/run/deserted"), receive, send)
     assert sent == []
     lines = (await gateway.http.get("/system/logs")).json()["logs"]
-    assert [entry["status"] for entry in lines if entry["path"] == "/run/left"] == [499]
+    assert [entry["status"] for entry in lines if entry["path"] == "/run/deserted"] == [499]
     assert not (tmp_path / "finished").exists()
 
 
