@@ -29,7 +29,7 @@ daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; erro
 events {{ worker_connections 1024; }}
 http {{
   access_log {folder}/access.log combined buffer=64k; client_body_temp_path {folder}/body;
-  client_body_buffer_size 128k; proxy_temp_path {folder}/proxy;
+  client_body_buffer_size 128k; proxy_temp_path {folder}/passed;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; }}
   server {{
