@@ -16,7 +16,7 @@ BENCHMARKS = {
     "receive": receive.measure,
     "reconcile": reconcile.measure,
 }
-"""`passing` needs Go and wrk, `receive` and `reconcile` a MinIO, `ledger` a PostgreSQL, `queue` a RabbitMQ."""
+"""`passing` needs Go and wrk, `receive` and `reconcile` a MinIO, `ledger` PostgreSQL, `queue` RabbitMQ."""
 
 
 def main(names: list[str]) -> int:

@@ -129,6 +129,9 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._due = NEVER
         parser, version = self._parser, self._parser.get_http_version()
+        if parser.should_upgrade():
+            # Its body would be the other protocol's: nothing of it can be told from a next request.
+            raise ValueError("an upgrade that nobody offered")
         request = Request(
             self._line,
             self._scope(parser.get_method().decode("ascii"), version),
