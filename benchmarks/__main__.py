@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, ledger, passing, queue, receive, reconcile, start, streaming
+from benchmarks import accept, call, ledger, passing, queue, receive, reconcile, services, start, streaming
 
 BENCHMARKS = {
     "start": start.measure,
@@ -12,11 +12,13 @@ BENCHMARKS = {
     "queue": queue.measure,
     "call": call.measure,
     "passing": passing.measure,
+    "services": services.measure,
     "streaming": streaming.measure,
     "receive": receive.measure,
     "reconcile": reconcile.measure,
 }
-"""`passing` needs Go and wrk, `receive` and `reconcile` a MinIO, `ledger` PostgreSQL, `queue` RabbitMQ."""
+"""`passing` and `services` need Go and wrk, `receive` and `reconcile` a MinIO, `ledger`
+PostgreSQL, `queue` RabbitMQ."""
 
 
 def main(names: list[str]) -> int:

@@ -66,7 +66,7 @@ async def measure() -> None:
                     subject.rates, subject.cpu_us = [], []
                 for _ in range(RUNS):
                     for subject in subjects:
-                        await _load(subject, body, connections)
+                        await load(subject, body, connections)
                 title = f"calls passed on, {body} bytes, {connections} connections"
                 show(title, "calls/s", {subject.name: subject.rates for subject in subjects})
                 looked_at = [subject for subject in subjects if subject.pid]
@@ -77,7 +77,7 @@ async def measure() -> None:
 async def _subjects(folder: Path) -> AsyncIterator[list[Subject]]:
     """The Go proxy last: it is the reference."""
     async with AsyncExitStack() as stack:
-        backend, proxy, token = _free_port(), _free_port(), "t" * 64
+        backend, proxy, token = free_port(), free_port(), "t" * 64
         upstream = on_core(LOAD, str(await build("upstream", folder)), "-listen", f"127.0.0.1:{backend}")
         await stack.enter_async_context(running(upstream, port=backend, GOMAXPROCS="1"))
         started = await stack.enter_async_context(
@@ -85,7 +85,7 @@ async def _subjects(folder: Path) -> AsyncIterator[list[Subject]]:
         )
         subjects = [
             Subject("the backend alone", f"http://127.0.0.1:{backend}/", token),
-            Subject("gateway", f"{started.url}/run/bench", await _token(started), started.pid),
+            Subject("gateway", f"{started.url}/run/bench", await token_of(started), started.pid),
         ]
         if shutil.which("nginx"):
             subjects.append(await stack.enter_async_context(_nginx(folder, backend, token)))
@@ -97,14 +97,14 @@ async def _subjects(folder: Path) -> AsyncIterator[list[Subject]]:
 
 @asynccontextmanager
 async def _nginx(folder: Path, backend: int, token: str) -> AsyncIterator[Subject]:
-    port = _free_port()
+    port = free_port()
     file = folder / "nginx.conf"
     file.write_text(NGINX.format(folder=folder, backend=backend, port=port, token=token))
     async with running(on_core(UNDER_TEST, "nginx", "-c", str(file), "-p", str(folder)), port=port) as pid:
         yield Subject("nginx", f"http://127.0.0.1:{port}/run/bench", token, pid)
 
 
-async def _token(started: Gateway) -> str:
+async def token_of(started: Gateway) -> str:
     connection = await started.connect()
     await deploy(connection, "bench", "true")
     _, answer = await connection.request("GET", "/system/services/bench")
@@ -113,7 +113,7 @@ async def _token(started: Gateway) -> str:
     return token
 
 
-async def _load(subject: Subject, body: int, connections: int) -> None:
+async def load(subject: Subject, body: int, connections: int) -> None:
     """SystemExit if anything but the answer came."""
     before_s = cpu_s(subject.pid) if subject.pid else 0.0
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(REFERENCE / "post.lua")]
@@ -132,7 +132,7 @@ async def _load(subject: Subject, body: int, connections: int) -> None:
         subject.cpu_us.append((cpu_s(subject.pid) - before_s) / max(1, int(total[1])) * 1e6)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
