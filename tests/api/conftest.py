@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    async with _held(tmp_path_factory.mktemp("gateway"), working=True) as gateway:
+        yield gateway
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def idle_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """One whose jobs stay queued until a test claims them."""
+    async with _held(tmp_path_factory.mktemp("idle"), working=False) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def _held(folder: Path, *, working: bool) -> AsyncIterator[Gateway]:
+    """In one task from its opening to its closing: a fixture's two halves run in two."""
     opened: asyncio.Future[Gateway] = asyncio.get_running_loop().create_future()
     close = asyncio.Event()
 
     async def hold() -> None:
-        """In one task from its opening to its closing: a fixture's two halves run in two."""
-        async with open_gateway(tmp_path_factory.mktemp("gateway")) as gateway:
+        async with open_gateway(folder, working=working) as gateway:
             opened.set_result(gateway)
             await close.wait()
 

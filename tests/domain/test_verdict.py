@@ -79,6 +79,13 @@ def test_the_platform_is_asked_again_at_least_every_ten_minutes() -> None:
     assert verdict.due_at == NOW + timedelta(seconds=LONGEST_WAIT_S)
 
 
+def test_what_found_no_room_waits_longer_each_time_and_costs_no_budget() -> None:
+    refused = ending(EndReason.REFUSED)
+    for attempts, wait_s in ((1, 5), (2, 10), (4, 40), (50, LONGEST_WAIT_S)):
+        verdict = judge(replace(JOB, attempts=attempts), refused, policy=Policy(interruptions=0), now=NOW)
+        assert (verdict.state, verdict.due_at) == (JobState.WAITING, NOW + timedelta(seconds=wait_s))
+
+
 def test_a_job_whose_input_is_gone_is_dead_at_once() -> None:
     assert judge(JOB, ending(EndReason.INPUT_GONE), policy=THREE_TRIES, now=NOW).state is JobState.DEAD
 

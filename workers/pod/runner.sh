@@ -1,8 +1,9 @@
 # Runs a service's script in its own image, as the container's first process, with nothing but a POSIX shell.
-# Needs `tee` to keep the standard output apart from the log, and `chmod` for outputs that only their owner may
-# read; goes on without them.
+# Needs `tee` to keep the standard output apart from the log, and `mkdir`, `rmdir` and `chmod` for outputs that
+# only their owner may read; goes on without them.
 #
-# alive: held open for as long as this lives; says that the script began, and its exit status.
+# alive: held open for as long as this lives; says that the script began, that the pod was told to end while it
+#        ran, and its exit status.
 # stop:  names of signals to be sent to everything in this container.
 
 exec 8>&2 2>/dev/null
@@ -10,7 +11,9 @@ exec 9>/oscar/run/alive
 
 umask 022
 . /oscar/run/environment
-trap 'kill -TERM -1' TERM
+trap 'echo told >&9; kill -TERM -1' TERM
+# A folder of our own, else nobody here may let others into it.
+rmdir "$TMP_OUTPUT_DIR" && mkdir "$TMP_OUTPUT_DIR"
 (
     trap '' TERM
     exec 8>&- 9>&-

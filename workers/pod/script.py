@@ -52,7 +52,10 @@ class Script:
     async def _watch(self, limit_s: float) -> EndReason:
         reason = EndReason.EXITED
         first = await self._either(self._exited, limit_s)
-        if first is not self._exited:
+        if first is self._exited and self._told.is_set():
+            # Both were told to end, and the script was faster.
+            reason = EndReason.INTERRUPTED
+        elif first is not self._exited:
             reason = EndReason.INTERRUPTED if first is self._told else EndReason.TIME_LIMIT
             self._signal("TERM")
             await _within(self._exited, GRACE_S)
@@ -91,14 +94,17 @@ class Script:
         self._said += piece
         if self._said:
             self._began.set()
-        if self._said.count(b"\n") > 1 or not piece:
+        if b"told\n" in self._said:
+            self._told.set()
+        if self._code() is not None or not piece:
             self._exited.set()
         if not piece:
             self._gone.set()
 
     def _code(self) -> int | None:
-        words = self._said.split()
-        return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
+        """The last word, if all of it was said."""
+        last = self._said.splitlines(keepends=True)[-1:]
+        return int(last[0]) if last and last[0][:-1].isdigit() and last[0].endswith(b"\n") else None
 
     def _keeping(self, stack: contextlib.ExitStack) -> Take:
         file = stack.enter_context(self._workspace.stdout.open("wb", buffering=0))
