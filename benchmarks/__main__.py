@@ -3,7 +3,20 @@
 import asyncio
 import sys
 
-from benchmarks import accept, call, ledger, passing, queue, receive, reconcile, services, start, streaming
+from benchmarks import (
+    accept,
+    call,
+    knative,
+    ledger,
+    passing,
+    pod,
+    queue,
+    receive,
+    reconcile,
+    services,
+    start,
+    streaming,
+)
 
 BENCHMARKS = {
     "start": start.measure,
@@ -11,6 +24,8 @@ BENCHMARKS = {
     "ledger": ledger.measure,
     "queue": queue.measure,
     "call": call.measure,
+    "pod": pod.measure,
+    "knative": knative.measure,
     "passing": passing.measure,
     "services": services.measure,
     "streaming": streaming.measure,
@@ -18,7 +33,7 @@ BENCHMARKS = {
     "reconcile": reconcile.measure,
 }
 """`passing` and `services` need Go and wrk, `receive` and `reconcile` a MinIO, `ledger`
-PostgreSQL, `queue` RabbitMQ."""
+PostgreSQL, `queue` RabbitMQ, `knative` a cluster."""
 
 
 def main(names: list[str]) -> int:

@@ -31,6 +31,8 @@ case $(cat "$INPUT_FILE_PATH") in
   -big) head -c 3000000 /dev/zero > "$TMP_OUTPUT_DIR/big" ;;
   -leave) sleep 61 & echo left ;;
   -locked) cd "$TMP_OUTPUT_DIR"; mkdir d; echo in > d/f; chmod 0 d/f d ;;
+  -gone) rm -rf "$TMP_OUTPUT_DIR" "$TMP_INPUT_DIR"; echo gone ;;
+  -link) rmdir "$TMP_OUTPUT_DIR"; ln -s / "$TMP_OUTPUT_DIR"; echo linked ;;
   -own) echo "$TMP_INPUT_DIR" ;;
   *) wc -c < "$INPUT_FILE_PATH" ;;
 esac
@@ -113,6 +115,12 @@ async def test_what_a_script_left_running_is_ended_with_it(pod: PodRig) -> None:
 
 async def test_folders_a_script_locked_are_read_and_removed(pod: PodRig) -> None:
     assert base64.b64decode((await pod.call(b"-locked")).content) == b"in\n"
+    await until(lambda: _nothing_left(pod))
+
+
+async def test_a_script_may_remove_or_replace_its_folders(pod: PodRig) -> None:
+    assert shown(await pod.call(b"-gone")) == (200, "answered", b"gone\n")
+    assert shown(await pod.call(b"-link")) == (200, "answered", b"linked\n")
     await until(lambda: _nothing_left(pod))
 
 

@@ -14,11 +14,12 @@ from typing import Any
 from gateway.domain.job import AttemptId, Ending, EndReason, ResultKind
 from gateway.domain.problems import StorageFull, TooLarge
 from gateway.domain.verdict import describe
+from gateway.staging import layout
 from gateway.staging.answer import Answer, find_answer, read_answer
 from gateway.staging.capture import Kept
 from gateway.staging.chunks import read_file, write_file
 from gateway.staging.disk import disk_problems
-from gateway.staging.outputs import find_outputs
+from gateway.staging.outputs import FILES_LIMIT, Outputs, find_outputs
 from gateway.staging.payload import stage_body
 from gateway.staging.pod_call import RAW_TYPE, PodEnd
 from gateway.staging.workspace import Workspace, remove
@@ -56,6 +57,8 @@ class PodCall:
     def __init__(self, calls: Path, name: str, slots: Slots, limits: Limits) -> None:
         self._workspace = Workspace(calls / name)
         self._name = name
+        self._input = "input/none"
+        """The input file, below the folder of the call."""
         self._slots = slots
         self._limits = limits
 
@@ -66,6 +69,7 @@ class PodCall:
         passes through. The answer's body may be read until `discard`."""
         try:
             name = await self._stage(body)
+            self._input = f"{layout.INPUT}/{name}"
         except StorageFull as problem:
             return told(PodEnd.STORAGE_FULL, problem.detail)
         try:
@@ -79,9 +83,22 @@ class PodCall:
     async def discard(self) -> None:
         """All of it, whatever became of the call."""
         try:
-            await asyncio.to_thread(remove, self._workspace.root)
+            if not self._removed_plainly():
+                await asyncio.to_thread(remove, self._workspace.root)
         except OSError as error:
             log.warning("call.left_behind %s: %s", self._name, error)
+
+    def _removed_plainly(self) -> bool:
+        """Most calls leave their input and what they printed: no thread is worth that."""
+        workspace = self._workspace
+        try:
+            for path in (workspace.root / self._input, workspace.stdout):
+                path.unlink(missing_ok=True)
+            for folder in (workspace.input_dir, workspace.output_dir, workspace.root):
+                folder.rmdir()
+        except OSError:
+            return False
+        return True
 
     async def _stage(self, body: AsyncIterator[bytes]) -> str:
         """Lay out the folder and decode the body into it; returns the input file's name. Raises StorageFull,
@@ -120,13 +137,20 @@ class PodCall:
         if isinstance(ran, EndReason):
             line = f"the script was ended after {limit_s:g} s, which is the limit of a call"
             return told(PodEnd.TIME_LIMIT, line) if ran is EndReason.TIME_LIMIT else None
-        if locked(self._workspace.root):
-            await slot.unlock(self._name)
+        await self._unlock(slot)
         if ran.status != 0:
             return self._failed(ran)
         if stdout.trouble:
             return told(PodEnd.FAILED, f"what the script printed could not be kept: {stdout.trouble}")
         return await self._found(stdout, raw=raw)
+
+    async def _unlock(self, slot: Slot) -> None:
+        """Where the script left anything, it may have left it so that only its own user can read it."""
+        workspace = self._workspace
+        for folder, expected in ((workspace.input_dir, 1), (workspace.output_dir, 0)):
+            if _count(folder) > expected and locked(workspace.root):
+                return await slot.unlock(self._name)
+        return None
 
     def _failed(self, ran: Ran) -> PodAnswer:
         """What it printed, as OSCAR has it; or how it ended, where that says more."""
@@ -152,8 +176,8 @@ class PodCall:
 
     async def _find(self) -> Answer:
         """Raises TooLarge, OSError."""
-        if not any(os.scandir(self._workspace.output_dir)):
-            return find_answer(self._workspace, find_outputs(self._workspace.output_dir, limit_bytes=0))
+        if not _count(self._workspace.output_dir):
+            return find_answer(self._workspace, Outputs(()))
         return await asyncio.to_thread(
             lambda: find_answer(
                 self._workspace,
@@ -184,6 +208,16 @@ def told(end: PodEnd, line: str) -> PodAnswer:
     """One line for people."""
     body = f"{line}\n".encode()
     return PodAnswer(end, TEXT_TYPE, len(body), _chain(body))
+
+
+def _count(folder: Path) -> int:
+    """How much is in it; 0 where the script removed it, something where we may not look."""
+    try:
+        return sum(1 for _ in folder.iterdir())
+    except PermissionError:
+        return FILES_LIMIT
+    except OSError:
+        return 0
 
 
 def locked(root: Path) -> bool:
