@@ -65,7 +65,7 @@ async def open_pod(
         rig = PodRig(calls, http, sidecar, loop, folder / "log")
         try:
             async with http:
-                await until(rig.ready)
+                await until(rig.ready, within_s=25)
                 yield rig
         finally:
             for process in (rig.sidecar, rig.loop):

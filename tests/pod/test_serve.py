@@ -133,7 +133,7 @@ async def test_a_script_that_ignores_term_is_killed(tmp_path: Path) -> None:
 
 async def test_calls_wait_for_a_slot_and_for_no_longer_than_their_limit(tmp_path: Path) -> None:
     async with open_pod(tmp_path, EVERYTHING) as pod:
-        long = asyncio.create_task(pod.call(b"-sleep", **{LIMIT: "1"}))
+        long = asyncio.create_task(pod.call(b"-sleep", **{LIMIT: "4"}))
         await until(lambda: _begun(pod))
         refused = await pod.call(b"-text", **{LIMIT: "0.2"})
         assert (refused.status_code, refused.headers[ENDED]) == (503, "not-started")
