@@ -15,6 +15,7 @@ from benchmarks import (
     reconcile,
     services,
     start,
+    steady,
     streaming,
 )
 
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "knative": knative.measure,
     "passing": passing.measure,
     "services": services.measure,
+    "steady": steady.measure,
     "streaming": streaming.measure,
     "receive": receive.measure,
     "reconcile": reconcile.measure,
