@@ -23,23 +23,27 @@ NEEDED = {
 Object = dict[str, Any]
 
 
-def helm(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Skips where there is none and none can be built; in CI it fails."""
-    program = os.environ.get("HELM") or _built()
-    return subprocess.run([program, *arguments], check=check, capture_output=True, text=True, timeout=60)
+    command = [
+        os.environ.get("HELM") or _built(),
+        *arguments,
+        *(["--values", "-"] if values is not None else []),
+    ]
+    given = json.dumps(dict(values or {}))
+    return subprocess.run(command, check=False, input=given, capture_output=True, text=True, timeout=60)
 
 
 def render(values: Mapping[str, Any] = NEEDED, *, release: str = "og") -> list[Object]:
     """Every object, as `helm template` makes them."""
-    arguments = ["template", release, str(CHART), "-n", "system", "--set-json", _whole(values)]
-    done = helm(*arguments, check=False)
+    done = helm("template", release, str(CHART), "-n", "system", values=values)
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
 def refusal(values: Mapping[str, Any]) -> str:
     """What Helm says to values it does not take."""
-    done = helm("template", "og", str(CHART), "--set-json", _whole(values), check=False)
+    done = helm("template", "og", str(CHART), values=values)
     assert done.returncode != 0
     return done.stderr
 
@@ -47,10 +51,6 @@ def refusal(values: Mapping[str, Any]) -> str:
 def one(objects: list[Object], kind: str, name: str) -> Object:
     (found,) = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
     return found
-
-
-def _whole(values: Mapping[str, Any]) -> str:
-    return json.dumps(dict(values))
 
 
 def _built() -> str:

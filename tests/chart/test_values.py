@@ -95,7 +95,7 @@ def test_every_value_and_group_is_described_and_every_group_closed() -> None:
 @pytest.mark.services
 class TestHelm:
     def test_lint_finds_nothing(self) -> None:
-        done = helm("lint", "--strict", str(CHART), "--values", str(EVERY_VALUE), check=False)
+        done = helm("lint", "--strict", str(CHART), "--values", str(EVERY_VALUE))
         assert done.returncode == 0, done.stdout
 
     @pytest.mark.parametrize(
