@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
@@ -35,9 +36,19 @@ async def queue(request: pytest.FixtureRequest) -> AsyncIterator[Queue]:
             url = request.getfixturevalue("broker").url
             layout = Layout(f"contract-{os.urandom(4).hex()}", retry_after_s=(0.2, 0.4))
             async with open_rabbit_queue(url, layout) as queue:
+                await until(partial(is_ready, queue))
                 yield queue
         case other:
             raise ValueError(other)
+
+
+async def is_ready(queue: Queue) -> bool:
+    """A busy machine may take more than one try to make a broker's queues."""
+    try:
+        await queue.ready()
+    except Unavailable:
+        return False
+    return True
 
 
 async def publish(queue: Queue, *names: str) -> None:

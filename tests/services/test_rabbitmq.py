@@ -72,7 +72,7 @@ async def dead_letter(broker: Broker, layout: Layout, *, within_s: float = RESUM
 async def refusal(queue: RabbitQueue) -> str:
     """Why the queue is not ready; the reason itself, once it is known."""
     with pytest.raises(Unavailable) as refused:
-        await queue.ready()
+        await ready_again(queue)
     return refused.value.detail
 
 
@@ -91,7 +91,7 @@ class TestMessages:
     async def test_one_that_cannot_be_read_is_parked_with_the_reason(
         self, broker: Broker, layout: Layout, queue: RabbitQueue
     ) -> None:
-        await queue.ready()
+        await ready_again(queue)
         bad = [b"{", b"\xff\xfe", b"[]", b'{"job": 7}', b'{"job": ""}', b"[" * 100_000, b'{"job": "a\\nb"}']
         async with raw_channel(broker) as channel:
             for body in bad:
@@ -167,7 +167,7 @@ class TestDefinitions:
     async def test_every_queue_that_was_deleted_is_made_again(
         self, broker: Broker, layout: Layout, queue: RabbitQueue
     ) -> None:
-        await queue.ready()
+        await ready_again(queue)
         for definition in layout.definitions():
             await asyncio.to_thread(broker.control, "delete_queue", definition.name)
         await ready_again(queue)

@@ -16,8 +16,8 @@ from gateway.domain.problems import Unavailable
 
 log = structlog.get_logger(__name__)
 
-OPEN_S = 3.0
-CLOSE_S = 1.5
+OPEN_S = 4.0
+CLOSE_S = 1.0
 PAUSE_S = 1.0
 """After opening failed, callers are told so at once for so long. It also keeps a queue that was deleted from
 being made again at once: RabbitMQ 3.10 then leaves consumers of the old one hanging, without a word."""
