@@ -4,7 +4,7 @@ PHOTO := examples/grayscale/photo.jpg
 # Example services run as processes here: their python3 is the one that has their tools.
 PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 
-.PHONY: demo run test test-services test-cluster chaos check bench lock clean
+.PHONY: demo run test test-services test-cluster cluster-demo chaos check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
@@ -20,7 +20,13 @@ test-services: .venv/dev
 	@scripts/servers
 	@scripts/with-engine .venv/bin/pytest -q -m "services and not cluster"
 
-# The same on a real single-node Kubernetes with Knative.
+# The demo on a real single-node Kubernetes with Knative, RabbitMQ, PostgreSQL and MinIO. As root.
+EXAMPLE_IMAGES = $(foreach name,cowsay grayscale text-to-speech,dev.local/$(name):1 examples/$(name) requirements-examples.lock)
+cluster-demo: .venv/dev $(PHOTO)
+	@scripts/servers --cluster
+	@EXAMPLE_IMAGES="$(EXAMPLE_IMAGES)" scripts/with-engine scripts/with-cluster .venv/bin/python -u -m examples.demo --cluster
+
+# The services tests that take a real single-node Kubernetes with Knative.
 test-cluster: .venv/dev
 	@scripts/servers --cluster
 	@scripts/with-engine scripts/with-cluster .venv/bin/pytest -q -m cluster

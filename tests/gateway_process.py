@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,14 +16,17 @@ import httpx
 from botocore.config import Config
 
 START_S = 60.0
-
+IMAGE = os.environ.get("TEST_SCRIPT_IMAGE", "none")
+"""Of services whose script any image with a shell can run; a process needs none."""
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+"""How many times longer than on this machine alone things take where scripts run in pods."""
 
 T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T], *, within_s: float = 15.0, every_s: float = 0.05) -> T:
     """The first true answer of `condition`; AssertionError when there was none in time."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + within_s * PATIENCE
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not true within {within_s} s: {condition}"
         time.sleep(every_s)
@@ -31,13 +34,38 @@ def wait_for(condition: Callable[[], T], *, within_s: float = 15.0, every_s: flo
 
 
 @dataclass
-class GatewayProcess:
+class Reached:
+    """A gateway that serves, wherever it runs, and how to reach it."""
+
+    endpoints: dict[str, str]
+
+    def s3(self) -> Any:
+        """A boto3 client of its store; to be closed."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoints["s3"],
+            region_name="us-east-1",
+            aws_access_key_id=self.endpoints["access_key"],
+            aws_secret_access_key=self.endpoints["secret_key"],
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A client with the administrator's credential."""
+        auth = (self.endpoints["username"], self.endpoints["password"])
+        return httpx.Client(base_url=self.endpoints["url"], auth=auth, timeout=30 * PATIENCE, **options)
+
+
+class GatewayProcess(Reached):
     """`python -m gateway` over a data folder; started, killed and started again at will."""
 
     data_dir: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
-    endpoints: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    settings: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None
+
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__({})
+        self.data_dir, self.settings, self.process = data_dir, settings or {}, None
 
     def start(self) -> "GatewayProcess":
         """Launched, and ready."""
@@ -83,22 +111,6 @@ class GatewayProcess:
         assert self.process is not None
         if self.process.poll() is None:
             assert self.stop() == 0, self.log()
-
-    def s3(self) -> Any:
-        """A boto3 client of its store; to be closed."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoints["s3"],
-            region_name="us-east-1",
-            aws_access_key_id=self.endpoints["access_key"],
-            aws_secret_access_key=self.endpoints["secret_key"],
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
-
-    def http(self, **options: Any) -> httpx.Client:
-        """A client with the administrator's credential."""
-        auth = (self.endpoints["username"], self.endpoints["password"])
-        return httpx.Client(base_url=self.endpoints["url"], auth=auth, timeout=30, **options)
 
     def kill(self) -> None:
         """SIGKILL, as the machine does it."""

@@ -1,6 +1,8 @@
 """Start a gateway, deploy the examples, call each, upload a file to each, keep what came back.
 
-`python -m examples.demo [folder of results]`; exit status 0 only if all of it worked.
+`python -m examples.demo [--cluster] [folder of results]`; exit status 0 only if all of it worked. With
+`--cluster` the gateway is one installed on a Kubernetes cluster (`examples.demo.cluster`), and nothing else
+differs.
 """
 
 import base64
@@ -10,16 +12,20 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from examples.demo.child import running_gateway
 from examples.demo.client import Client, DemoError
+from examples.demo.cluster import installed_gateway
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 T = TypeVar("T")
+Opening = Callable[[Path, Path], AbstractContextManager[Client]]
+"""From a folder for data and a file for the log to a client of a gateway that serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +47,28 @@ THREE = (
 )
 
 
-def main(parent: Path) -> int:
+def main(parent: Path, *, cluster: bool) -> int:
     results = new_folder(parent)
     log = results / "gateway.log"
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="oscar-gateway-demo-") as data,
-            running_gateway(Path(data), log) as client,
-        ):
-            print(f"A gateway serves at {client.url}, with nothing else beside it.")
-            for example in THREE:
-                show(client, example, results)
+        with tempfile.TemporaryDirectory(prefix="oscar-gateway-demo-") as data:
+            show_all(installed_gateway if cluster else running_gateway, Path(data), log, results)
     except DemoError as error:
         print(f"\nThe demo failed: {error}\nThe gateway's last lines (all of them: {log}):", file=sys.stderr)
-        print("\n".join(log.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
+        told = log.read_text(errors="replace").splitlines() if log.exists() else []
+        print("\n".join(told[-20:]), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     print(f"\nAll three did their work; the results are in {os.path.relpath(results)}/")
     return 0
+
+
+def show_all(opening: Opening, data: Path, log: Path, results: Path) -> None:
+    with opening(data, log) as client:
+        print(f"A gateway serves at {client.url}, with {client.beside} beside it.")
+        for example in THREE:
+            show(client, example, results)
 
 
 def new_folder(parent: Path) -> Path:
@@ -124,4 +133,6 @@ def described(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "demo-results"))
+    arguments = [argument for argument in sys.argv[1:] if argument != "--cluster"]
+    folder = Path(arguments[0]) if arguments else ROOT / "demo-results"
+    sys.exit(main(folder, cluster="--cluster" in sys.argv[1:]))

@@ -5,7 +5,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,8 +33,19 @@ def wait_for(what: str, look: Callable[[], T | None], *, limit_s: float) -> T:
 
 
 class Client:
-    def __init__(self, url: str, username: str, password: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        beside: str = "nothing else",
+        images: Mapping[str, str] | None = None,
+    ) -> None:
+        """`images` are other names of the services' images, where nodes have them under such."""
         self.url = url
+        self.beside = beside
+        self._images = images or {}
         self._user = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         # No proxy of the environment: the gateway is on this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -51,7 +62,9 @@ class Client:
         for entry in yaml.safe_load(fdl.read_text())["functions"]["oscar"]:
             for service in entry.values():
                 script = (fdl.parent / service["script"]).read_text()
-                self._ask("POST", "/system/services", json.dumps(service | {"script": script}).encode())
+                image = self._images.get(service["image"], service["image"])
+                body = json.dumps(service | {"script": script, "image": image}).encode()
+                self._ask("POST", "/system/services", body)
 
     def run(self, service: str, body: bytes) -> bytes:
         """The answer of `POST /run`: a file the script left, in Base64, or the text it printed."""

@@ -106,7 +106,9 @@ class Minio:
 
 
 @contextmanager
-def minio(folder: Path, *, webhook: str = "", own: bool = False) -> Iterator[Minio]:
+def minio(
+    folder: Path, *, webhook: str = "", own: bool = False, host: str = "127.0.0.1", token: str = ""
+) -> Iterator[Minio]:
     """A running one. With `own`, or a `webhook`, it is the test's alone, to be killed and started again."""
     given = os.environ.get("TEST_OBJECTS_URL")
     if given and not own and not webhook:
@@ -115,8 +117,8 @@ def minio(folder: Path, *, webhook: str = "", own: bool = False) -> Iterator[Min
         return
     binary = shutil.which("minio") or str(CACHE / f"minio-{VERSION}")
     if Path(binary).is_file():
-        server = Minio(f"http://127.0.0.1:{free_port()}", binary=binary, folder=folder, webhook=webhook)
-        server.token = secrets.token_urlsafe(12) if webhook else ""
+        server = Minio(f"http://{host}:{free_port()}", binary=binary, folder=folder, webhook=webhook)
+        server.token = (token or secrets.token_urlsafe(12)) if webhook else ""
         try:
             yield server.start()
         finally:

@@ -33,6 +33,10 @@ class Server:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
     def at(self, database: str) -> str:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
 
@@ -47,7 +51,7 @@ class Server:
 
     def launch(self) -> None:
         """`start` without waiting until it answers."""
-        place = [f"-k{self.folder}", f"-p{urlsplit(self.url).port}", "-c", "listen_addresses=127.0.0.1"]
+        place = [f"-k{self.folder}", f"-p{urlsplit(self.url).port}", "-c", f"listen_addresses={self.host}"]
         with (self.folder / "output.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [_program("postgres"), "-D", self.folder / "data", *place, *self.options],
@@ -77,7 +81,7 @@ class Server:
                 self.kill()
 
     def _answers(self) -> bool:
-        ready = [_program("pg_isready"), "-q", "-h127.0.0.1", f"-p{urlsplit(self.url).port}"]
+        ready = [_program("pg_isready"), "-q", f"-h{self.host}", f"-p{urlsplit(self.url).port}"]
         return subprocess.run(ready, check=False).returncode == 0
 
 
@@ -98,8 +102,9 @@ def postgresql() -> Iterator[Server]:
 
 
 @contextmanager
-def own_postgresql(*options: str) -> Iterator[Server]:
-    """One that may be killed: from the local package only."""
+def own_postgresql(*options: str, host: str = "127.0.0.1") -> Iterator[Server]:
+    """One that may be killed: from the local package only. On another `host` than loopback it trusts that
+    address's network."""
     if not _program("postgres"):
         _skip()
     with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
@@ -109,7 +114,9 @@ def own_postgresql(*options: str) -> Iterator[Server]:
         initdb = [_program("initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "tests", "-N"]
         locale = ["-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run([*initdb, *locale], check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder)
-        server = Server(f"postgresql://tests@127.0.0.1:{_free_port()}/postgres", folder, options)
+        with (folder / "data" / "pg_hba.conf").open("a") as trusted:
+            trusted.write(f"host all all {host}/24 trust\n")
+        server = Server(f"postgresql://tests@{host}:{_free_port()}/postgres", folder, options)
         try:
             yield server.start()
         finally:

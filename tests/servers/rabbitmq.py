@@ -127,8 +127,9 @@ def rabbitmq() -> Iterator[Broker]:
 
 
 @contextmanager
-def own_rabbitmq() -> Iterator[Broker]:
-    """One that may be killed: from the local package only."""
+def own_rabbitmq(host: str = "127.0.0.1") -> Iterator[Broker]:
+    """One that may be killed: from the local package only. On another `host` than loopback it trusts who can
+    reach that address."""
     if not (PROGRAMS / "rabbitmq-server").exists():
         missing = "no RabbitMQ on this machine to kill: install rabbitmq-server"
         if os.environ.get("CI"):
@@ -142,9 +143,9 @@ def own_rabbitmq() -> Iterator[Broker]:
         (folder / "epmd").write_text(str(epmd))
         (folder / "plugins").write_text("[].")
         (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.file.level = warning\n"
+            f"listeners.tcp.1 = {host}:{port}\nloopback_users = none\nlog.file.level = warning\n"
         )
-        broker = Broker(port, folder)
+        broker = Broker(port, folder, host=host)
         try:
             yield broker.start()
         finally:

@@ -8,39 +8,37 @@ from typing import Any
 
 import pytest
 
-from tests.gateway_process import GatewayProcess, wait_for
+from tests.gateway_process import IMAGE, Reached, wait_for
 
 COPY = 'cp "$INPUT_FILE_PATH" "$TMP_OUTPUT_DIR/"\n'
 FINAL = "succeeded,failed,dead,cancelled"
 
 
 @pytest.fixture(scope="module")
-def s3(gateway: GatewayProcess) -> Iterator[Any]:
+def s3(gateway: Reached) -> Iterator[Any]:
     client = gateway.s3()
     yield client
     client.close()
 
 
-def deploy(gateway: GatewayProcess, name: str, script: str, **rules: Any) -> None:
+def deploy(gateway: Reached, name: str, script: str, **rules: Any) -> None:
     rules = {
         kind: [{"storage_provider": "minio.default", **rule} for rule in listed]
         for kind, listed in rules.items()
     }
     with gateway.http() as http:
-        answer = http.post(
-            "/system/services", json={"name": name, "image": "none", "script": script, **rules}
-        )
+        answer = http.post("/system/services", json={"name": name, "image": IMAGE, "script": script, **rules})
         assert answer.status_code == 201, answer.text
 
 
-def jobs(gateway: GatewayProcess, service: str, state: str = "") -> list[dict[str, Any]]:
+def jobs(gateway: Reached, service: str, state: str = "") -> list[dict[str, Any]]:
     with gateway.http() as http:
         found = http.get("/v1/jobs", params={"service": service, "state": state, "limit": 100}).json()["jobs"]
         assert isinstance(found, list)
         return found
 
 
-def settled(gateway: GatewayProcess, service: str, count: int) -> list[dict[str, Any]]:
+def settled(gateway: Reached, service: str, count: int) -> list[dict[str, Any]]:
     """Its jobs, once that many have ended; none may have failed."""
     wait_for(lambda: len(jobs(gateway, service, FINAL)) >= count)
     ended = jobs(gateway, service)
@@ -52,7 +50,7 @@ def keys(s3: Any, bucket: str, prefix: str = "") -> list[str]:
     return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
 
-def test_a_file_is_taken_by_every_service_whose_rules_match(gateway: GatewayProcess, s3: Any) -> None:
+def test_a_file_is_taken_by_every_service_whose_rules_match(gateway: Reached, s3: Any) -> None:
     deploy(gateway, "takes-all", COPY, input=[{"path": "shared/in"}], output=[{"path": "shared/all"}])
     deploy(
         gateway,
@@ -81,9 +79,7 @@ def test_a_file_is_taken_by_every_service_whose_rules_match(gateway: GatewayProc
 @pytest.mark.parametrize(
     "name", ["with blanks.txt", "one+one.txt", "naïve ñandú 漢字.txt", "per%20cent&=?.txt"]
 )
-def test_names_of_any_kind_reach_the_script_and_come_back(
-    gateway: GatewayProcess, s3: Any, name: str
-) -> None:
+def test_names_of_any_kind_reach_the_script_and_come_back(gateway: Reached, s3: Any, name: str) -> None:
     service = f"names-{zlib.crc32(name.encode())}"
     script = 'printf %s "$STORAGE_OBJECT_KEY" > "$TMP_OUTPUT_DIR/$(basename "$INPUT_FILE_PATH")"\n'
     deploy(gateway, service, script, input=[{"path": f"{service}/in"}], output=[{"path": f"{service}/out"}])
@@ -93,7 +89,7 @@ def test_names_of_any_kind_reach_the_script_and_come_back(
     assert s3.get_object(Bucket=service, Key=f"out/{name}")["Body"].read().decode() == f"in/{name}"
 
 
-def test_outputs_go_to_every_rule_that_accepts_them(gateway: GatewayProcess, s3: Any) -> None:
+def test_outputs_go_to_every_rule_that_accepts_them(gateway: Reached, s3: Any) -> None:
     script = 'cd "$TMP_OUTPUT_DIR"; mkdir sub; echo 1 > one.txt; echo 2 > two.png; echo 3 > sub/three.txt\n'
     output = [
         {"path": "sorted/texts", "suffix": ["txt"]},
@@ -113,7 +109,7 @@ def test_outputs_go_to_every_rule_that_accepts_them(gateway: GatewayProcess, s3:
     ]
 
 
-def test_chained_buckets_form_a_workflow(gateway: GatewayProcess, s3: Any) -> None:
+def test_chained_buckets_form_a_workflow(gateway: Reached, s3: Any) -> None:
     upper = 'tr a-z A-Z < "$INPUT_FILE_PATH" > "$TMP_OUTPUT_DIR/upper.txt"\n'
     deploy(gateway, "first", upper, input=[{"path": "chain/a"}], output=[{"path": "chain/b"}])
     reverse = 'rev < "$INPUT_FILE_PATH" > "$TMP_OUTPUT_DIR/reversed.txt"\n'
@@ -124,7 +120,7 @@ def test_chained_buckets_form_a_workflow(gateway: GatewayProcess, s3: Any) -> No
     assert s3.get_object(Bucket="chain", Key="c/reversed.txt")["Body"].read() == b"DROW\n"
 
 
-def test_what_a_service_writes_never_triggers_it_again(gateway: GatewayProcess, s3: Any) -> None:
+def test_what_a_service_writes_never_triggers_it_again(gateway: Reached, s3: Any) -> None:
     deploy(gateway, "circle", COPY, input=[{"path": "circle/same"}], output=[{"path": "circle/same/results"}])
     deploy(gateway, "onlooker", COPY, input=[{"path": "circle/same/results"}])
     s3.put_object(Bucket="circle", Key="same/file", Body=b"x")
@@ -136,7 +132,7 @@ def test_what_a_service_writes_never_triggers_it_again(gateway: GatewayProcess, 
     settled(gateway, "circle", 2)
 
 
-def test_a_large_upload_in_parts_starts_one_job(gateway: GatewayProcess, s3: Any) -> None:
+def test_a_large_upload_in_parts_starts_one_job(gateway: Reached, s3: Any) -> None:
     deploy(gateway, "large", 'wc -c < "$INPUT_FILE_PATH"\n', input=[{"path": "large/in"}])
     upload = s3.create_multipart_upload(Bucket="large", Key="in/large.bin")["UploadId"]
     parts = []
@@ -176,9 +172,7 @@ def record(bucket: str, key: str, etag: str, sequencer: str) -> dict[str, Any]:
     }
 
 
-def test_the_same_notification_twice_makes_one_job_and_each_record_its_own(
-    gateway: GatewayProcess, s3: Any
-) -> None:
+def test_the_same_notification_twice_makes_one_job_and_each_record_its_own(gateway: Reached, s3: Any) -> None:
     deploy(gateway, "noticed", COPY)
     s3.create_bucket(Bucket="elsewhere")
     for key in ("one file", "two"):

@@ -9,13 +9,13 @@ import pytest
 import requests
 from oscar_python.client import Client
 
-from tests.gateway_process import GatewayProcess, wait_for
+from tests.gateway_process import IMAGE, Reached, wait_for
 
 COPY = '#!/bin/sh\ncp "$INPUT_FILE_PATH" "$TMP_OUTPUT_DIR/copy-$(basename "$INPUT_FILE_PATH")"\necho copied\n'
 
 
 @pytest.fixture(scope="module")
-def client(gateway: GatewayProcess) -> Client:
+def client(gateway: Reached) -> Client:
     return Client(
         {
             "cluster_id": "local",
@@ -28,7 +28,7 @@ def client(gateway: GatewayProcess) -> Client:
 
 
 def definition(name: str, script: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "image": "docker.io/library/busybox", "script": script, **more}
+    return {"name": name, "image": IMAGE, "script": script, **more}
 
 
 def test_it_reads_what_the_cluster_is(client: Client) -> None:

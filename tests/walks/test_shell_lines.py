@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import GatewayProcess
+from tests.gateway_process import IMAGE, Reached
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the lines need curl")
 
@@ -20,7 +20,7 @@ curl -i -X POST -H "Authorization: Bearer <TOKEN>" --data '{"message":"Hello the
 """
 
 
-def run(line: str, gateway: GatewayProcess, service: str, folder: Path) -> str:
+def run(line: str, gateway: Reached, service: str, folder: Path) -> str:
     with gateway.http() as http:
         token = http.get(f"/system/services/{service}").json()["token"]
     line = (
@@ -32,18 +32,18 @@ def run(line: str, gateway: GatewayProcess, service: str, folder: Path) -> str:
     return done.stdout.decode()
 
 
-def test_a_picture_goes_in_and_comes_out_changed(gateway: GatewayProcess, tmp_path: Path) -> None:
+def test_a_picture_goes_in_and_comes_out_changed(gateway: Reached, tmp_path: Path) -> None:
     picture = bytes(range(256)) * 4000
     (tmp_path / "input.png").write_bytes(picture)
     script = 'tr "[a-z]" "[A-Z]" < "$INPUT_FILE_PATH" > "$TMP_OUTPUT_DIR/result.png"'
     with gateway.http() as http:
-        http.post("/system/services", json={"name": "shell-call", "image": "none", "script": script})
+        http.post("/system/services", json={"name": "shell-call", "image": IMAGE, "script": script})
     run(CALL, gateway, "shell-call", tmp_path)
     assert (tmp_path / "result.png").read_bytes() == picture.upper()
 
 
-def test_a_job_is_submitted(gateway: GatewayProcess, tmp_path: Path) -> None:
+def test_a_job_is_submitted(gateway: Reached, tmp_path: Path) -> None:
     with gateway.http() as http:
-        http.post("/system/services", json={"name": "shell-job", "image": "none", "script": "sleep 1"})
+        http.post("/system/services", json={"name": "shell-job", "image": IMAGE, "script": "sleep 1"})
     answer = run(JOB, gateway, "shell-job", tmp_path)
     assert answer.startswith("HTTP/1.1 201")

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway_process import GatewayProcess, wait_for
+from tests.gateway_process import IMAGE, GatewayProcess, Reached, wait_for
 
 
 @pytest.fixture
@@ -18,20 +18,20 @@ def own(tmp_path: Path) -> Iterator[GatewayProcess]:
         yield started
 
 
-def deploy(gateway: GatewayProcess, name: str, script: str, **more: object) -> None:
+def deploy(gateway: Reached, name: str, script: str, **more: object) -> None:
     with gateway.http() as http:
-        body = {"name": name, "image": "none", "script": script, **more}
+        body = {"name": name, "image": IMAGE, "script": script, **more}
         assert http.post("/system/services", json=body).status_code == 201
 
 
-def submit(gateway: GatewayProcess, name: str, body: bytes = b"") -> str:
+def submit(gateway: Reached, name: str, body: bytes = b"") -> str:
     with gateway.http() as http:
         answer = http.post(f"/job/{name}", content=body)
         assert answer.status_code == 201, answer.text
         return answer.headers["X-OSCAR-Job-ID"]
 
 
-def ended(gateway: GatewayProcess, job: str, within_s: float = 20) -> dict[str, object]:
+def ended(gateway: Reached, job: str, within_s: float = 20) -> dict[str, object]:
     def final() -> dict[str, object] | None:
         with gateway.http() as http:
             answer: dict[str, object] = http.get(f"/v1/jobs/{job}").json()
@@ -89,9 +89,9 @@ def test_an_upload_whose_event_was_cut_off_is_found_at_the_next_start(own: Gatew
     assert (answer["state"], answer["cause"]) == ("succeeded", "backfill")
 
 
-def test_a_client_that_hangs_up_ends_the_script(gateway: GatewayProcess, tmp_path: Path) -> None:
-    deploy(gateway, "hang-up", f"echo $$ > {tmp_path}/pid; sleep 60")
-    with gateway.http() as http:
+def test_a_client_that_hangs_up_ends_the_script(process: GatewayProcess, tmp_path: Path) -> None:
+    deploy(process, "hang-up", f"echo $$ > {tmp_path}/pid; sleep 60")
+    with process.http() as http:
         http.timeout = httpx.Timeout(1.0)
         with pytest.raises(httpx.ReadTimeout):
             http.post("/run/hang-up")
@@ -99,7 +99,7 @@ def test_a_client_that_hangs_up_ends_the_script(gateway: GatewayProcess, tmp_pat
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), within_s=15)
 
 
-def test_cancelling_works_while_waiting_and_while_running(gateway: GatewayProcess) -> None:
+def test_cancelling_works_while_waiting_and_while_running(gateway: Reached) -> None:
     deploy(gateway, "slow", "sleep 60")
     jobs = [submit(gateway, "slow") for _ in range(6)]
     with gateway.http() as http:
@@ -117,14 +117,14 @@ def test_cancelling_works_while_waiting_and_while_running(gateway: GatewayProces
     assert {ended(gateway, job)["state"] for job in jobs} == {"cancelled"}
 
 
-def test_a_failing_script_is_retried_as_its_service_says_and_then_fails(gateway: GatewayProcess) -> None:
+def test_a_failing_script_is_retried_as_its_service_says_and_then_fails(gateway: Reached) -> None:
     policy = {"oscar-gateway/tries": "3", "oscar-gateway/retry-seconds": "0"}
     deploy(gateway, "fails", "echo trying; exit 23", annotations=policy)
     answer = ended(gateway, submit(gateway, "fails"))
     assert (answer["state"], answer["exit_code"], len(answer["attempts"])) == ("failed", 23, 3)  # type: ignore[arg-type]
 
 
-def test_a_job_past_its_limit_fails_with_that_reason(gateway: GatewayProcess) -> None:
+def test_a_job_past_its_limit_fails_with_that_reason(gateway: Reached) -> None:
     deploy(gateway, "endless", "sleep 60", annotations={"oscar-gateway/job-seconds": "1"})
     answer = ended(gateway, submit(gateway, "endless"))
     assert answer["state"] == "failed"
@@ -148,7 +148,7 @@ def test_a_stop_while_a_call_runs_lets_it_finish(tmp_path: Path) -> None:
     assert answers == ["finished\n"]
 
 
-def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(gateway: GatewayProcess) -> None:
+def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(gateway: Reached) -> None:
     deploy(gateway, "gone", "sleep 60")
     job = submit(gateway, "gone")
     with gateway.http() as http:
@@ -158,7 +158,7 @@ def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(gateway: G
     assert ended(gateway, submit(gateway, "gone"))["state"] == "succeeded"
 
 
-def test_an_idempotency_key_gives_one_job(gateway: GatewayProcess) -> None:
+def test_an_idempotency_key_gives_one_job(gateway: Reached) -> None:
     deploy(gateway, "once", "cat $INPUT_FILE_PATH")
     with gateway.http() as http:
         headers = {"Idempotency-Key": '"a-key"'}
