@@ -33,7 +33,9 @@ class Settings(BaseModel):
         description="Ledger: `postgresql://user:password@host/database`; default: SQLite in the data folder",
     )
     registry_url: str = Field(
-        "file:", description="Service definitions: `file:` (the data folder) or `kubernetes:`"
+        "file:",
+        description="Service definitions: `file:` (the data folder), `file:/a/folder` that processes share, "
+        "or `kubernetes:`",
     )
     queue_url: str = Field(
         "memory:",
@@ -212,7 +214,7 @@ class Settings(BaseModel):
         too, since no other could."""
         parts = {
             "DATABASE_URL": self.ledger_url.startswith("sqlite"),
-            "REGISTRY_URL": self.registry_url.startswith("file:"),
+            "REGISTRY_URL": self.registry_url == "file:",
             "QUEUE_URL": self.queue_url.startswith("memory:"),
             "OBJECTS_URL": self.objects_url.startswith("file:"),
         }

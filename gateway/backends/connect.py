@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -105,9 +106,11 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
 async def _open_registry(settings: Settings, cluster: "_SharedCluster", stack: AsyncExitStack) -> Registry:
     match _scheme(settings.registry_url):
         case "file":
-            from gateway.backends.registry.directory import load_directory
+            from gateway.backends.registry.directory import open_directory
 
-            return await load_directory(settings.data_dir / "services")
+            shared = settings.registry_url.removeprefix("file:")
+            folder = Path(shared) if shared else settings.data_dir / "services"
+            return await stack.enter_async_context(open_directory(folder, shared=bool(shared)))
         case "kubernetes":
             from gateway.backends.registry.kubernetes.registry import open_kubernetes_registry
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gateway.backends.registry.directory import load_directory
+from gateway.backends.registry.directory import LOOK_EVERY_S, DirectoryRegistry, open_directory
 from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.record import RecordError, parse_record, record_bytes
 from gateway.domain.deployed import Deployed
@@ -21,7 +21,7 @@ from gateway.domain.problems import Conflict, NotFound, Unavailable
 from gateway.domain.service import Environment, Service, StorageRule
 from tests.contracts.kubernetes_registry import namespace_of_its_own, open_in
 
-REGISTRIES = ["directory", pytest.param("kubernetes", marks=pytest.mark.services)]
+REGISTRIES = ["directory", "shared-directory", pytest.param("kubernetes", marks=pytest.mark.services)]
 NOW = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 Open = Callable[[], Awaitable[Registry]]
 
@@ -32,6 +32,10 @@ async def open_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Async
     match request.param:
         case "directory":
             yield lambda: load_directory(tmp_path / "services")
+        case "shared-directory":
+            async with AsyncExitStack() as stack:
+                folder = tmp_path / "services"
+                yield lambda: stack.enter_async_context(open_directory(folder, shared=True))
         case "kubernetes":
             kubeconfig: Path = request.getfixturevalue("kubeconfig")
             async with AsyncExitStack() as stack:
@@ -39,6 +43,12 @@ async def open_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Async
                 yield lambda: stack.enter_async_context(open_in(kubeconfig, namespace))
         case other:
             raise ValueError(other)
+
+
+async def load_directory(folder: Path) -> DirectoryRegistry:
+    registry = DirectoryRegistry(folder)
+    await asyncio.to_thread(registry.load)
+    return registry
 
 
 @pytest.fixture
@@ -179,6 +189,28 @@ async def test_a_caller_who_stops_waiting_cannot_part_what_is_shown_from_what_is
     await registry.create(deployed("red"))
 
     assert registry.get("grey") == (await open_registry()).get("grey")
+
+
+async def test_processes_on_a_shared_folder_see_each_others_services(tmp_path: Path) -> None:
+    async with (
+        open_directory(tmp_path, shared=True) as one,
+        open_directory(tmp_path, shared=True) as other,
+        asyncio.timeout(LOOK_EVERY_S * 10),
+    ):
+        await one.create(deployed("grey"))
+        while other.get("grey") is None:  # noqa: ASYNC110 - what is waited for is the other's own looking
+            await asyncio.sleep(0.01)
+        with pytest.raises(Conflict):
+            await other.create(deployed("grey"))
+        changed = replace(deployed("grey", script="#!/bin/sh\n"), updated_at=NOW + timedelta(seconds=1))
+        await other.replace(changed, previous=deployed("grey"))
+        with pytest.raises(Conflict):
+            await one.replace(changed, previous=deployed("grey"))
+        assert one.get("grey") == changed
+        await one.remove("grey")
+        with pytest.raises(NotFound):
+            await other.remove("grey")
+        assert list(other.all()) == []
 
 
 class TestDirectory:

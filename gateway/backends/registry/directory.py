@@ -1,15 +1,17 @@
 """The registry as a folder: a private YAML file a service, all of them in memory.
 
-Gives up hearing of others: what another process writes into the folder is seen at the next start, though no
-creation overwrites it. Files that cannot be read are reported and left alone.
+A shared folder is looked at every second, so that several processes on it see each other's services that
+soon; writers of all processes take turns. Files that cannot be read are reported and left alone.
 """
 
 import asyncio
 import errno
+import fcntl
+import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
@@ -26,16 +28,27 @@ from gateway.private_file import (
 )
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+SUFFIX = ".yaml"
+LOOK_EVERY_S = 1.0
 LEFTOVER_S = 3600.0
 """A temporary file this old is nobody's any more."""
+
+Stamp = tuple[int, int, int]
+"""Inode, time of change in ns, bytes."""
 
 log = structlog.get_logger()
 
 
-async def load_directory(folder: Path) -> "DirectoryRegistry":
+@asynccontextmanager
+async def open_directory(folder: Path, *, shared: bool = False) -> AsyncIterator["DirectoryRegistry"]:
     """The registry of a folder, which is made if need be. Raises Unavailable, StorageFull."""
-    services, unreadable = await asyncio.to_thread(_load, folder)
-    return DirectoryRegistry(folder, services, unreadable=unreadable)
+    registry = DirectoryRegistry(folder)
+    await asyncio.to_thread(registry.load)
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(registry.follow()) if shared else None
+        yield registry
+        if following is not None:
+            following.cancel()
 
 
 class DirectoryRegistry:
@@ -45,12 +58,29 @@ class DirectoryRegistry:
     and memory.
     """
 
-    def __init__(self, folder: Path, services: dict[str, Deployed], *, unreadable: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._unreadable = unreadable
-        self._services = dict(sorted(services.items()))
+        self._services: dict[str, Deployed] = {}
+        self._stamps: dict[str, Stamp] = {}
+        self._unreadable = 0
         self._generation = 0
         self._turn = threading.Lock()
+
+    def load(self) -> None:
+        """Blocking. All there is, and nothing that killed writers left. Raises Unavailable, StorageFull."""
+        with _problems():
+            make_folder(self._folder)
+            _remove_leftovers(self._folder)
+            self._catch_up()
+
+    async def follow(self) -> None:
+        """For ever: what other processes wrote. A folder that is away for a while changes nothing."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await asyncio.to_thread(self._look)
+            except Unavailable as problem:
+                log.warning("services.not_read", why=problem.detail)
 
     def get(self, name: str) -> Deployed | None:
         return self._services.get(name)
@@ -83,27 +113,59 @@ class DirectoryRegistry:
 
     def _create(self, deployed: Deployed) -> None:
         name = deployed.service.name
-        with self._turn, _problems():
+        with self._alone():
             try:
                 create_file(self._file(name), record_bytes(deployed))
             except FileExistsError as error:
                 raise Conflict(f"there is a service {name} already") from error
-            self._show({**self._services, name: deployed})
+            self._catch_up()
 
     def _replace(self, deployed: Deployed, previous: Deployed) -> None:
         name = deployed.service.name
-        with self._turn, _problems():
+        with self._alone():
             current = self._current(name)
             if (current.uid, current.updated_at) != (previous.uid, previous.updated_at):
                 raise Conflict(f"the service {name} was changed by somebody else meanwhile")
             replace_file(self._file(name), record_bytes(deployed))
-            self._show({**self._services, name: deployed})
+            self._catch_up()
 
     def _remove(self, name: str) -> None:
-        with self._turn, _problems():
+        with self._alone():
             self._current(name)
             remove_file(self._file(name))
-            self._show({other: service for other, service in self._services.items() if other != name})
+            self._catch_up()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other writer meanwhile, of this process or another, and knowing what they wrote."""
+        with self._turn, _problems():
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                self._catch_up()
+                yield
+            finally:
+                os.close(folder)
+
+    def _look(self) -> None:
+        with self._turn, _problems():
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Read what changed in the folder since the last time, and show it."""
+        stamps = _stamps(self._folder)
+        if stamps == self._stamps:
+            return
+        services = {name: service for name, service in self._services.items() if name in stamps}
+        for name, stamp in stamps.items():
+            if stamp != self._stamps.get(name):
+                services.pop(name, None)
+                deployed = _read(self._file(name))
+                if deployed is not None:
+                    services[name] = deployed
+        self._stamps = stamps
+        self._unreadable = len(stamps) - len(services)
+        self._show(services)
 
     def _current(self, name: str) -> Deployed:
         current = self._services.get(name)
@@ -112,7 +174,7 @@ class DirectoryRegistry:
         return current
 
     def _file(self, name: str) -> Path:
-        return self._folder / f"{name}.yaml"
+        return self._folder / f"{name}{SUFFIX}"
 
     def _show(self, services: dict[str, Deployed]) -> None:
         # In this order: who sees the new number sees the new services.
@@ -120,14 +182,19 @@ class DirectoryRegistry:
         self._generation += 1
 
 
-def _load(folder: Path) -> tuple[dict[str, Deployed], int]:
-    """The services, and how many files cannot be read."""
-    with _problems():
-        make_folder(folder)
-        _remove_leftovers(folder)
-        found = [_read(path) for path in sorted(folder.glob("*.yaml"))]
-        services = {deployed.service.name: deployed for deployed in found if deployed}
-        return services, found.count(None)
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    """What tells a file from the one that was in its place before, by the service's name."""
+    found: dict[str, Stamp] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX):
+                # Not the entry's own: a file may be gone, or be another one, by now.
+                try:
+                    status = (folder / entry.name).stat()
+                except FileNotFoundError:
+                    continue
+                found[entry.name.removesuffix(SUFFIX)] = (status.st_ino, status.st_mtime_ns, status.st_size)
+    return found
 
 
 def _read(path: Path) -> Deployed | None:
