@@ -16,7 +16,6 @@ import structlog
 
 from gateway.actions.accept_events import accept_objects
 from gateway.actions.learn_durations import keep_durations, recall_durations
-from gateway.actions.sweep_jobs import announce_all
 from gateway.api.app import build_app
 from gateway.backends.connect import Backends, StoreFace, bind, open_backends, url_of
 from gateway.domain.event import StoredObject
@@ -38,8 +37,6 @@ async def _serve(settings: Settings) -> None:
     stop = told_to_stop()
     with bind(settings.http_host, settings.http_port, name="HTTP_PORT") as listening:
         async with open_backends(settings) as (backends, face):
-            if settings.embedded:
-                await announce_all(backends)
             await _recall(backends)
             await _run_until(stop, backends, listening, face)
     log.info("gateway.stopped")

@@ -42,17 +42,25 @@ def run_process(name: str, main: Callable[[Settings], Coroutine[None, None, None
         set_up_logs(log_format=settings.log_format, log_level=settings.log_level)
         with _only_one(settings.data_dir):
             uvloop.run(main(with_credentials(settings)))
-    except SettingsError as error:
-        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except Problem as problem:
-        named = f"{problem.field}: " if problem.field else ""
-        print(f"{name}: {named}{problem.detail}", file=sys.stderr)  # noqa: T201
-        return 1
-    except BaseExceptionGroup:
-        log.exception("process.broke", process=name)
+    except (Exception, BaseExceptionGroup) as error:
+        match _single(error):
+            case SettingsError() as wrong:
+                print(f"{name}: {wrong}", file=sys.stderr)  # noqa: T201
+                return 2
+            case Problem() as problem:
+                named = f"{problem.field}: " if problem.field else ""
+                print(f"{name}: {named}{problem.detail}", file=sys.stderr)  # noqa: T201
+            case _:
+                log.exception("process.broke", process=name)
         return 1
     return 0
+
+
+def _single(error: BaseException) -> BaseException:
+    """Without the groups around it: what breaks inside a task group's block comes out in one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @contextmanager

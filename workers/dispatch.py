@@ -2,12 +2,15 @@
 business."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from gateway.actions.launch_attempt import launch_attempt
 from gateway.actions.recover_attempts import recover_attempts
+from gateway.actions.sweep_jobs import announce_all
 from gateway.backends.connect import Backends
 from gateway.backends.queue.protocol import Delivery
 from gateway.domain.problems import Problem
@@ -25,7 +28,10 @@ FINISH_S = 5.0
 
 async def dispatch(backends: Backends) -> None:
     """For ever. Cancelled, it takes no more, finishes what it has begun and gives back the rest."""
-    await _recover(backends)
+    if backends.settings.embedded:
+        # Nobody else announced anything: what the queue had may be gone with it.
+        await _until_done(partial(announce_all, backends))
+    await _until_done(partial(recover_attempts, backends))
     while True:
         try:
             await _take_deliveries(backends)
@@ -34,10 +40,11 @@ async def dispatch(backends: Backends) -> None:
             await asyncio.sleep(PAUSE_S)
 
 
-async def _recover(backends: Backends) -> None:
+async def _until_done(step: Callable[[], Awaitable[None]]) -> None:
+    """However long a part is away: no process ends because another one did."""
     while True:
         try:
-            return await recover_attempts(backends)
+            return await step()
         except Problem as problem:
             log.warning("recovery.paused", why=problem.detail)
             await asyncio.sleep(PAUSE_S)
