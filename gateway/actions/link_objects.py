@@ -70,5 +70,11 @@ async def _there(backends: Backends, wish: Wish) -> StoredObject | None:
 def _presign(backends: Backends, wish: Wish, headers: dict[str, str]) -> str:
     expires_s = int(backends.settings.staging_limit_s)
     return backends.objects.presign(
-        wish.method, wish.bucket, wish.key, expires_s=expires_s, now=backends.now(), headers=headers
+        wish.method,
+        wish.bucket,
+        wish.key,
+        expires_s=expires_s,
+        now=backends.now(),
+        headers=headers,
+        inside=True,
     )
