@@ -16,8 +16,10 @@ trap 'echo told >&9; kill -TERM -1' TERM
 rmdir "$TMP_OUTPUT_DIR" && mkdir "$TMP_OUTPUT_DIR"
 (
     trap '' TERM
-    exec 8>&- 9>&-
-    while read -r _oscar_signal </oscar/run/stop; do kill -"$_oscar_signal" -1; done
+    # Open for writing too, so that it never ends: opened anew for each line, it would end for a writer that
+    # lets go between our opening and our reading, and nobody would listen any more.
+    exec 7<>/oscar/run/stop 8>&- 9>&-
+    while read -r _oscar_signal <&7; do kill -"$_oscar_signal" -1; done
 ) &
 
 _oscar_tee=
