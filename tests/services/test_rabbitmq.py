@@ -72,7 +72,7 @@ async def dead_letter(broker: Broker, layout: Layout, *, within_s: float = RESUM
 async def refusal(queue: RabbitQueue) -> str:
     """Why the queue is not ready; the reason itself, once it is known."""
     with pytest.raises(Unavailable) as refused:
-        await ready_again(queue)
+        await queue.ready()
     return refused.value.detail
 
 
