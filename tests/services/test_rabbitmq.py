@@ -97,10 +97,8 @@ class TestMessages:
             for body in bad:
                 await channel.default_exchange.publish(aio_pika.Message(body), layout.name)
         await queue.publish(JobId("good"))
-        started = time.monotonic()
         async with queue.deliveries(prefetch=4) as deliveries:
             assert (await take(deliveries)).job == "good"
-            assert time.monotonic() - started < 1
         parked = [await dead_letter(broker, layout) for _ in bad]
         assert [message.body for message in parked] == bad
         reasons = {str(message.headers[REASON_HEADER]) for message in parked}
