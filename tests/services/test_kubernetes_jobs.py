@@ -59,8 +59,8 @@ class Rig:
             shown: dict[str, Any] = http.get(f"/v1/jobs/{job}").json()
             return shown
 
-    def ended(self, job: str) -> dict[str, Any]:
-        wait_for(lambda: self.job(job)["state"] in FINAL, within_s=WITHIN_S, every_s=0.3)
+    def ended(self, job: str, *, within_s: float = WITHIN_S) -> dict[str, Any]:
+        wait_for(lambda: self.job(job)["state"] in FINAL, within_s=within_s, every_s=0.3)
         return self.job(job)
 
     def text(self, job: str, what: str) -> str:
@@ -214,16 +214,15 @@ def test_a_job_whose_pod_finds_no_node_is_cancelled_at_once(rig: Rig) -> None:
 
 def test_thousands_of_outputs_are_stored_and_listed(rig: Rig) -> None:
     script = 'cd "$TMP_OUTPUT_DIR"; i=0; while [ $i -lt 2000 ]; do echo $i > "file $i"; i=$((i+1)); done'
-    job = rig.run("prolific", script, output=output("prolific/out"))
+    rig.deploy("prolific", script, output=output("prolific/out"), cpu="0.5")
+    job = rig.ended(rig.submit("prolific"), within_s=2 * WITHIN_S)
     assert (job["state"], len(job["outputs"])) == ("succeeded", 2000)
 
 
 def test_a_gibibyte_of_standard_output_is_cut_and_the_job_succeeds(rig: Rig) -> None:
     script = "line=$(head -c 4000 /dev/zero | tr '\\0' x); yes \"$line\" | head -c 1073741824; exit 0"
-    rig.deploy("loud", script, cpu="2")
-    submitted = rig.submit("loud")
-    wait_for(lambda: rig.job(submitted)["state"] in FINAL, within_s=2 * WITHIN_S, every_s=0.5)
-    job = rig.job(submitted)
+    rig.deploy("loud", script, cpu="0.9")
+    job = rig.ended(rig.submit("loud"), within_s=2 * WITHIN_S)
     assert job["state"] == "succeeded"
     assert len(rig.text(job["id"], "result")) == LOG_LIMIT
     log = rig.text(job["id"], "log")
