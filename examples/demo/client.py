@@ -41,11 +41,14 @@ class Client:
         *,
         beside: str = "nothing else",
         images: Mapping[str, str] | None = None,
+        patience: int = 1,
     ) -> None:
-        """`images` are other names of the services' images, where nodes have them under such."""
+        """`images` are other names of the services' images, where nodes have them under such; `patience` is
+        how many times longer things may take than on this machine alone."""
         self.url = url
         self.beside = beside
         self._images = images or {}
+        self._patience = patience
         self._user = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         # No proxy of the environment: the gateway is on this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -88,7 +91,7 @@ class Client:
             jobs: list[dict[str, Any]] = self._ask_json("GET", f"/v1/jobs?service={service}")["jobs"]
             return jobs[0] if jobs and jobs[0]["state"] in ENDED else None
 
-        job = wait_for(f"a job of {service} to end", look, limit_s=JOB_LIMIT_S)
+        job = wait_for(f"a job of {service} to end", look, limit_s=JOB_LIMIT_S * self._patience)
         name = str(job["id"])
         if job["state"] != "succeeded":
             log = self._ask("GET", f"/system/logs/{service}/{name}").decode(errors="replace")
@@ -112,7 +115,7 @@ class Client:
         request = urllib.request.Request(url, data=body, headers=headers, method=method)
         place = f"{method} {url.partition('?')[0]}"
         try:
-            with self._opener.open(request, timeout=ANSWER_LIMIT_S) as answer:
+            with self._opener.open(request, timeout=ANSWER_LIMIT_S * self._patience) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:

@@ -33,6 +33,8 @@ def installed_gateway(data_dir: Path, log: Path) -> Iterator[Client]:
                     installed.endpoints["password"],
                     beside="RabbitMQ, PostgreSQL, MinIO, Kubernetes and Knative",
                     images=IMAGES,
+                    # A small node starts the job's pod when it has ended the one that answered the call.
+                    patience=5,
                 )
             finally:
                 labels = ("-l", "app.kubernetes.io/name=oscar-gateway", "--prefix", "--tail=-1")

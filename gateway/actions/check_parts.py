@@ -21,6 +21,13 @@ async def check_parts(backends: Backends) -> dict[str, str]:
     return {name: why for name, why in zip(checks, reasons, strict=True) if why}
 
 
+def impaired(backends: Backends, missing: dict[str, str]) -> dict[str, str]:
+    """Those of the missing parts that a gateway can do without for a while: it accepts, and workers of their
+    own go on when the parts are back. Where it does the work itself there are none."""
+    spared = () if backends.settings.embedded else ("queue", "launcher")
+    return {name: missing[name] for name in spared if name in missing}
+
+
 def _checks(backends: Backends) -> dict[str, Callable[[], Awaitable[None]]]:
     return {
         "registry": backends.registry.ready,
