@@ -1,5 +1,5 @@
 """The gateway's process: settings → backends → HTTP faces, and the worker's loops where no other process
-could run them; stop in order.
+could run them; stop in order. With `--workers N` a parent of N such processes.
 
 Order of stopping: no new connections, open calls finish within `STOP_GRACE_S`, the loops end, the backends
 close.
@@ -18,12 +18,14 @@ from gateway.actions.accept_events import accept_objects
 from gateway.actions.learn_durations import keep_durations, recall_durations
 from gateway.api.app import build_app
 from gateway.backends.connect import Backends, StoreFace, bind, open_backends, url_of
+from gateway.command_line import read_command_line
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
 from gateway.domain.problems import Problem
 from gateway.private_file import replace_file
+from gateway.processes import run_processes
 from gateway.serving import run_process, serving, told_to_stop
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from workers.loops import work
 from workers.periodic import repeat
 
@@ -33,9 +35,40 @@ KEEP_EVERY_S = 10.0
 """Between two times that what was learned of calls is written down, if any of it changed."""
 
 
-async def _serve(settings: Settings) -> None:
+async def _main(settings: Settings) -> int:
+    """One process alone, one of several, or the one that keeps several."""
+    if settings.gateway_processes == 1 or settings.process:
+        await _serve(settings)
+        return 0
+    if settings.embedded:
+        named = ", ".join(settings.embedded)
+        raise SettingsError(f"{named}: more than one GATEWAY_PROCESSES need one that processes can share")
+    return await _serve_together(settings)
+
+
+async def _serve_together(settings: Settings) -> int:
+    """The port is this gateway's own, though its processes share it: nobody else is to have it."""
     stop = told_to_stop()
-    with bind(settings.http_host, settings.http_port, name="HTTP_PORT") as listening:
+    bind(settings.http_host, settings.http_port, name="HTTP_PORT").close()
+    with bind(settings.http_host, settings.http_port, name="HTTP_PORT", shared=True) as kept:
+        status = await run_processes(
+            settings,
+            port=kept.getsockname()[1],
+            stop=stop,
+            announce=lambda said: _tell(settings, json.loads(said.read_bytes())),
+        )
+    log.info("gateway.stopped")
+    return status
+
+
+async def _serve(settings: Settings) -> None:
+    """One of several ends with the one that keeps them."""
+    stop = told_to_stop()
+    if settings.process:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
+    with bind(
+        settings.http_host, settings.http_port, name="HTTP_PORT", shared=bool(settings.process)
+    ) as listening:
         async with open_backends(settings) as (backends, face):
             await _recall(backends)
             await _run_until(stop, backends, listening, face)
@@ -80,7 +113,6 @@ async def _accept(backends: Backends, stored: StoredObject, notice: bytes) -> No
 
 
 def _announce_endpoints(backends: Backends, url: str) -> None:
-    """Tell where everything is: people on stdout, programs in `<DATA_DIR>/endpoints.json`."""
     settings, provider = backends.settings, backends.objects.provider
     endpoints = {
         "url": settings.public_url or url,
@@ -90,11 +122,18 @@ def _announce_endpoints(backends: Backends, url: str) -> None:
         "access_key": provider.access_key,
         "secret_key": provider.secret_key,
     }
-    replace_file(settings.data_dir / "endpoints.json", json.dumps(endpoints).encode())
-    if settings.log_format == "console":
+    _tell(settings, endpoints)
+
+
+def _tell(settings: Settings, endpoints: dict[str, str]) -> None:
+    """Where everything is: people on stdout, programs in `<DATA_DIR>/endpoints.json`. One of several
+    processes tells the one that keeps them alone."""
+    replace_file(settings.own_dir / "endpoints.json", json.dumps(endpoints).encode())
+    if settings.log_format == "console" and not settings.process:
         lines = [f"  {name:<11} {value}" for name, value in endpoints.items()]
         print("\n".join(["oscar-gateway serves", *lines]), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    sys.exit(run_process("oscar-gateway", _serve))
+    asked = read_command_line(sys.argv[1:])
+    sys.exit(run_process("oscar-gateway", _main, given=asked.given, process=asked.process))

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -32,16 +32,24 @@ KEEP_ALIVE_S = 75
 """Longer than the idle time of proxies in front, so that they close first."""
 
 
-def run_process(name: str, main: Callable[[Settings], Coroutine[None, None, None]]) -> int:
-    """Settings from the environment, logs, the data folder's lock, then `main` to its end.
+def run_process(
+    name: str,
+    main: Callable[[Settings], Coroutine[None, None, int | None]],
+    *,
+    given: Mapping[str, str] | None = None,
+    process: int = 0,
+) -> int:
+    """Settings from the environment and, over it, what is `given`; logs, the folder's lock, then `main` to
+    its end. `process` tells which of several it is that share one data folder.
 
-    0 after an orderly stop, 1 if it broke, 2 for settings that cannot be used; then one line says which.
+    What `main` returns, 0 after an orderly stop, 1 if it broke, 2 for settings that cannot be used; then one
+    line says which.
     """
     try:
-        settings = read_settings(os.environ)
+        settings = read_settings({**os.environ, **(given or {})}).of_process(process)
         set_up_logs(log_format=settings.log_format, log_level=settings.log_level)
-        with _only_one(settings.data_dir):
-            uvloop.run(main(with_credentials(settings)))
+        with _only_one(settings.own_dir):
+            return uvloop.run(main(with_credentials(settings))) or 0
     except (Exception, BaseExceptionGroup) as error:
         match _single(error):
             case SettingsError() as wrong:
@@ -53,7 +61,6 @@ def run_process(name: str, main: Callable[[Settings], Coroutine[None, None, None
             case _:
                 log.exception("process.broke", process=name)
         return 1
-    return 0
 
 
 def _single(error: BaseException) -> BaseException:
@@ -65,8 +72,7 @@ def _single(error: BaseException) -> BaseException:
 
 @contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
-    """One process a data folder: two would launch each other's jobs. Makes the folder. Raises
-    SettingsError."""
+    """One process a folder: two would launch each other's jobs. Makes the folder. Raises SettingsError."""
     try:
         make_folder(data_dir)
         file = (data_dir / "lock").open("w")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 ZIP_OVERHEAD = 32 << 20
 """What a zip of 10,000 files with long names adds, bytes."""
@@ -21,6 +21,13 @@ class Settings(BaseModel):
     http_host: str = Field("127.0.0.1", description="Address the API listens on")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of the API; 0 picks a free one")
     public_url: str = Field("", description="How clients reach the API; default: address and port")
+    gateway_processes: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Gateway processes that share the port (`--workers N` overrides it); more than one share "
+        "all parts",
+    )
 
     oscar_username: str = Field("oscar", min_length=1, description="The administrator's user name")
     oscar_password: str = Field(
@@ -193,6 +200,27 @@ class Settings(BaseModel):
         "info", description="Which log lines are written"
     )
     stop_grace_s: float = Field(10, ge=0, description="How long open calls may finish after SIGTERM")
+
+    _process: int = PrivateAttr(0)
+
+    def of_process(self, number: int) -> "Settings":
+        """Those of one of several processes that share them; the first is 1."""
+        own = self.model_copy()
+        own._process = number
+        return own
+
+    @property
+    def process(self) -> int:
+        """Which of several it is; 0 if there are none beside it."""
+        return self._process
+
+    @property
+    def own_dir(self) -> Path:
+        """Folder of what no other process may touch: all of `data_dir` for one that is alone."""
+        return self.dir_of(self._process) if self._process else self.data_dir
+
+    def dir_of(self, process: int) -> Path:
+        return self.data_dir / "processes" / str(process)
 
     @property
     def ledger_url(self) -> str:

@@ -14,11 +14,11 @@ from tests.gateway_process import GatewayProcess
 ROOT = Path(__file__).parents[1]
 
 
-def start(data_dir: Path, *, module: str = "gateway", **settings: str) -> tuple[int, str]:
+def start(data_dir: Path, *arguments: str, module: str = "gateway", **settings: str) -> tuple[int, str]:
     """Exit status and what it said, of a process that does not get to serve."""
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir), "HTTP_PORT": "0", "S3_PORT": "0"}
     ended = subprocess.run(
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", module, *arguments],
         env=environment | settings,
         capture_output=True,
         check=False,
@@ -53,6 +53,21 @@ def test_a_worker_names_every_part_it_cannot_share_with_a_gateway(tmp_path: Path
         "oscar-gateway worker: DATABASE_URL, REGISTRY_URL, OBJECTS_URL: a worker of its own needs one that "
         "processes can share\n",
     )
+
+
+def test_several_gateways_name_every_part_they_cannot_share(tmp_path: Path) -> None:
+    refused = (
+        2,
+        "oscar-gateway: DATABASE_URL, REGISTRY_URL, OBJECTS_URL: more than one GATEWAY_PROCESSES need one "
+        "that processes can share\n",
+    )
+    assert start(tmp_path, "--workers", "2", QUEUE_URL="amqp://localhost") == refused
+    assert start(tmp_path, GATEWAY_PROCESSES="2", QUEUE_URL="amqp://localhost") == refused
+
+
+def test_a_number_of_gateways_that_is_none_is_named(tmp_path: Path) -> None:
+    status, said = start(tmp_path, "--workers", "many")
+    assert (status, said.startswith("oscar-gateway: GATEWAY_PROCESSES: "), said.count("\n")) == (2, True, 1)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

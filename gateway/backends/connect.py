@@ -5,7 +5,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,7 +216,7 @@ async def _open_invoker(
 
     opening = open_local_invoker(
         await executors.get(settings.invoker_url),
-        settings.data_dir.absolute() / "calls",
+        settings.own_dir.absolute() / "calls",
         live_limit=settings.calls_live_limit,
         waiting_limit=settings.calls_waiting_limit,
         output_limit=settings.output_limit,
@@ -267,7 +267,7 @@ async def _open_launcher(
     opening = open_local_launcher(
         await executors.get(settings.launcher_url),
         objects,
-        settings.data_dir.absolute() / "attempts",
+        settings.own_dir.absolute() / "attempts",
         own_bucket=OWN_BUCKET,
         output_limit=settings.output_limit,
     )
@@ -280,11 +280,20 @@ def _open_identity(settings: Settings) -> Identity:
     return Administrator(username=settings.oscar_username, password=settings.oscar_password)
 
 
-def bind(host: str, port: int, *, name: str) -> socket.socket:
-    """A listening socket. Raises SettingsError, naming the setting, if the address cannot be had."""
+def bind(host: str, port: int, *, name: str, shared: bool = False) -> socket.socket:
+    """A listening socket; with `shared` one that does not listen yet, of whose kind many may have the
+    address. Raises SettingsError, naming the setting, if the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        if not shared:
+            return socket.create_server((host, port), family=family, backlog=2048)
+        with ExitStack() as opened:
+            bound = opened.enter_context(socket.socket(family))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind((host, port))
+            opened.pop_all()
+        return bound
     except OSError as error:
         raise SettingsError(
             f"{name}: cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"

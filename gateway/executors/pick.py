@@ -47,7 +47,7 @@ def _docker(settings: Settings) -> Executor:
     from gateway.executors.docker import DockerExecutor  # noqa: PLC0415  # optional: only where it is picked
     from gateway.executors.engine import Engine  # noqa: PLC0415
 
-    home = hashlib.sha256(str(settings.data_dir.absolute()).encode()).hexdigest()[:16]
+    home = hashlib.sha256(str(settings.own_dir.absolute()).encode()).hexdigest()[:16]
     return DockerExecutor(
         Engine(settings.docker_url),
         home=home,
