@@ -18,7 +18,7 @@ test: .venv/dev $(PHOTO)
 # What takes real servers beside the gateway: they are installed or built once, started and ended. As root.
 test-services: .venv/dev
 	@scripts/servers
-	@scripts/with-engine .venv/bin/pytest -q -m "services and not cluster"
+	@scripts/with-engine .venv/bin/pytest -q -m "services and not cluster and not kill"
 
 # The demo on a real single-node Kubernetes with Knative, RabbitMQ, PostgreSQL and MinIO. As root.
 EXAMPLE_IMAGES = $(foreach name,cowsay grayscale text-to-speech,dev.local/$(name):1 examples/$(name) requirements-examples.lock)

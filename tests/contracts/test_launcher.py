@@ -246,12 +246,14 @@ async def test_outputs_go_to_every_rule_that_accepts_them_marked_as_ours(
     assert ending.kept.result_kind is ResultKind.ZIP
 
 
-async def test_outputs_of_a_script_that_failed_are_kept_too(place: Place, launcher: Launcher) -> None:
-    asked = order('echo half > "$TMP_OUTPUT_DIR/half"; exit 5', output=[output("data/out")])
+async def test_outputs_of_a_script_that_failed_are_kept_too_and_what_it_printed_is_the_result(
+    place: Place, launcher: Launcher
+) -> None:
+    asked = order('echo half > "$TMP_OUTPUT_DIR/half"; echo why; exit 5', output=[output("data/out")])
     ending = await ended(launcher, asked)
     assert (ending.reason, ending.exit_code) == (EndReason.EXITED, 5)
     assert await place.content("data") == {"out/half": b"half\n"}
-    assert (ending.kept.result_name, await place.kept(ending.kept.result_key)) == ("half", b"half\n")
+    assert (ending.kept.result_name, await place.kept(ending.kept.result_key)) == ("", b"why\n")
 
 
 async def test_what_cannot_be_stored_is_told_in_the_log(place: Place, launcher: Launcher) -> None:
