@@ -30,7 +30,7 @@ from tests.polling import until
 from tests.servers.knative import Knative, knative
 
 LOCAL = ["process", pytest.param("docker", marks=pytest.mark.services)]
-INVOKERS = [*LOCAL, pytest.param("knative", marks=[pytest.mark.services, pytest.mark.timeout(240)])]
+INVOKERS = [*LOCAL, pytest.param("knative", marks=[pytest.mark.cluster, pytest.mark.timeout(600)])]
 LOG_LIMIT = 1 << 20
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 numbers = itertools.count(1)

@@ -1,7 +1,7 @@
 """The whole cluster form, installed as an operator installs it: this repository's chart by real Helm, on the
 cluster that scripts/with-cluster brings up, with RabbitMQ, PostgreSQL and MinIO beside it on this machine.
 
-Found by TEST_KUBECONFIG, TEST_KNATIVE_URL, TEST_HOST_ADDRESS and TEST_POD_IMAGE; without them the test is
+Found by TEST_KUBECONFIG, TEST_KNATIVE_URL, TEST_POD_HOST and TEST_POD_IMAGE; without them the test is
 skipped, and fails with `CI=true`.
 """
 
@@ -27,7 +27,7 @@ from tests.servers.postgresql import Server, own_postgresql
 from tests.servers.rabbitmq import Broker, own_rabbitmq
 
 ROOT = Path(__file__).parents[2]
-VARIABLES = ("TEST_KUBECONFIG", "TEST_KNATIVE_URL", "TEST_HOST_ADDRESS", "TEST_POD_IMAGE")
+VARIABLES = ("TEST_KUBECONFIG", "TEST_KNATIVE_URL", "TEST_POD_HOST", "TEST_POD_IMAGE")
 READY_S = 180.0
 RELEASE = "oscar-gateway"
 
@@ -122,7 +122,7 @@ def installation(folder: Path) -> Iterator[Installation]:
     if missing:
         told = f"no cluster: {', '.join(missing)} not set (scripts/with-cluster sets them)"
         pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
-    host, token = os.environ["TEST_HOST_ADDRESS"], secrets.token_urlsafe(12)
+    host, token = os.environ["TEST_POD_HOST"], secrets.token_urlsafe(12)
     with ExitStack() as stack:
         database = stack.enter_context(own_postgresql(host=host))
         broker = stack.enter_context(own_rabbitmq(host))

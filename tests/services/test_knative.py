@@ -19,7 +19,7 @@ from gateway.domain.problems import NotFound, TimedOut, Unavailable
 from tests.polling import until
 from tests.servers.knative import Knative, knative
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 numbers = itertools.count(1)

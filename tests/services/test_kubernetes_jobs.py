@@ -11,7 +11,7 @@ import pytest
 from tests.gateway_process import GatewayProcess, wait_for
 from tests.servers.cluster import ClusterNamespace, cluster_namespace
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 WITHIN_S = 120.0
 """For anything a busy cluster does."""
