@@ -31,6 +31,24 @@ async def admit_call(backends: Backends, deployed: Deployed, *, within_s: float)
         await _wait(backends.services, deployed, seats=settings.service_calls_waiting, within_s=within_s)
 
 
+def admit_at_once(backends: Backends, deployed: Deployed, caller: str) -> bool:
+    """A place for the caller and one among the service's direct calls, until `leave`; whether both were
+    free."""
+    settings = backends.settings
+    if not backends.callers.enter(caller, places=settings.caller_calls_limit):
+        return False
+    places = deployed.service.policy.calls_live or settings.service_calls_limit
+    if backends.services.enter(deployed.uid, places=places):
+        return True
+    backends.callers.leave(caller)
+    return False
+
+
+def leave(backends: Backends, deployed: Deployed, caller: str) -> None:
+    backends.services.leave(deployed.uid)
+    backends.callers.leave(caller)
+
+
 async def _wait(rooms: Rooms, deployed: Deployed, *, seats: int, within_s: float) -> None:
     ours = asyncio.Event()
     if not rooms.wait(deployed.uid, ours.set, seats=seats):

@@ -24,14 +24,19 @@ def run_service(
 ) -> AbstractAsyncContextManager[Reply]:
     """The reply, while its context is open; leaving early ends the script. Raises what `Invoker.invoke`
     raises."""
-    return backends.invoker.invoke(
-        Call(
-            id=f"call-{_LIFE}-{next(_NUMBERS)}",
-            deployed=deployed,
-            body=body,
-            headers=headers,
-            query=query,
-            raw=raw,
-            limit_s=call_limit(backends, deployed),
-        )
+    return backends.invoker.invoke(new_call(backends, deployed, body, headers=headers, query=query, raw=raw))
+
+
+def new_call(
+    backends: Backends, deployed: Deployed, body: Body, *, headers: Headers, query: bytes, raw: bool
+) -> Call:
+    """For the invoker."""
+    return Call(
+        id=f"call-{_LIFE}-{next(_NUMBERS)}",
+        deployed=deployed,
+        body=body,
+        headers=headers,
+        query=query,
+        raw=raw,
+        limit_s=call_limit(backends, deployed),
     )

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -49,12 +50,21 @@ class Answered(NamedTuple):
     user: str
 
     def line(self) -> str:
-        at = self.at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-        path = self.path if _PLAIN.fullmatch(self.path) else quote(self.path)[:PATH_LIMIT]
+        second = _second(int(self.at.timestamp()))
         return (
-            f"{MARK} {at}Z | {self.status:3} | {self.took_s * 1000:.3f}ms | {self.client or '-'} "
-            f"| {self.method:<7} {path} | {quote(self.user) or 'nil'}"
+            f"{MARK} {second}.{self.at.microsecond:06}Z | {self.status:3} | {self.took_s * 1000:.3f}ms "
+            f"| {self.client or '-'} | {self.method:<7} {_quoted(self.path)[:PATH_LIMIT]} | {_quoted(self.user) or 'nil'}"
         )
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text)
+
+
+@lru_cache(maxsize=2)
+def _second(since_epoch: int) -> str:
+    """Many lines are of the same one."""
+    return datetime.fromtimestamp(since_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_line(line: str) -> dict[str, str | int] | None:

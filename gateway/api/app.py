@@ -15,6 +15,7 @@ from gateway.api.operations import Site
 from gateway.api.router import build_router
 from gateway.api.routes import OPERATIONS
 from gateway.api.run import Run
+from gateway.api.short import Short
 from gateway.backends.connect import Backends
 
 ASKED_HEADERS = ("Authorization", "Content-Type", "Accept", "Prefer", "Idempotency-Key", "X-Request-ID")
@@ -39,6 +40,7 @@ def build_app(backends: Backends) -> ASGIApp:
     origins = backends.settings.cors_origins.split()
     run = Run(site)
     return Front(
+        short=Short(site, run),
         run=run,
         run_for_pages=_shared(run, origins),
         job=_shared(Edge(CallLine(Errors(Job(site)), site), measures), origins),

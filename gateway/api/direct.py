@@ -1,5 +1,7 @@
 """Direct calls: the invoker answers, and its answer is passed on as it comes."""
 
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -11,7 +13,7 @@ from gateway.api.incoming import Incoming, while_connected
 from gateway.api.outgoing import Outgoing
 from gateway.api.replies import finish, pass_on
 from gateway.backends.connect import Backends
-from gateway.backends.invoker.protocol import Reply, Spent, Standing
+from gateway.backends.invoker.protocol import Begun, Reply, Spent
 from gateway.domain.deployed import Deployed
 from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
@@ -19,38 +21,68 @@ from gateway.domain.problems import TimedOut
 
 @dataclass(slots=True)
 class Direct:
-    """`route` is the header that tells the client its route; `standing` the invoker's when it was chosen."""
+    """`route` is the header that tells the client its route; `cold` if nothing of the service ran when it was
+    chosen; `began` by the clock of `perf_counter`; `queue_s` how long it waited for its place."""
 
     deployed: Deployed
     asked: Asked
     query: bytes
     route: tuple[bytes, bytes]
-    standing: Standing
+    cold: bool
+    began: float
+    queue_s: float = 0.0
 
 
 async def answer_directly(backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing) -> str:
     """The outcome, for the measures, once the client has its whole answer."""
-    deployed, cold = direct.deployed, direct.standing is Standing.COLD
-    limit_s = call_limit(backends, deployed)
-    began = perf_counter()
+    replying = _admitted(backends, direct, incoming, outgoing)
+    return await _answered(backends, direct, replying, incoming, outgoing)
+
+
+async def answer_begun(
+    backends: Backends, direct: Direct, begun: Begun, incoming: Incoming, outgoing: Outgoing
+) -> str:
+    """The same of a call that has its place and is under way."""
+    try:
+        replying = _replied(backends, direct, begun, outgoing)
+        return await _answered(backends, direct, replying, incoming, outgoing)
+    finally:
+        begun.drop()
+
+
+async def _answered(
+    backends: Backends,
+    direct: Direct,
+    replying: Coroutine[None, None, tuple[Reply, Headers]],
+    incoming: Incoming,
+    outgoing: Outgoing,
+) -> str:
     try:
         async with while_connected(incoming):
-            reply, more = await _admitted(backends, direct, incoming, outgoing, limit_s)
+            reply, more = await replying
     except TimedOut as problem:
-        learn_duration(backends, deployed.uid, limit_s, cold=cold)
-        raise _explained(problem, deployed, limit_s) from problem
+        limit_s = call_limit(backends, direct.deployed)
+        learn_duration(backends, direct.deployed.uid, limit_s, cold=direct.cold)
+        raise _explained(problem, direct.deployed, limit_s) from problem
+    finally:
+        # Of a client that is gone by now it was never begun.
+        replying.close()
     await finish(reply, outgoing, more=more)
-    learn_duration(backends, deployed.uid, perf_counter() - began, cold=cold)
+    return end_directly(backends, direct, reply)
+
+
+def end_directly(backends: Backends, direct: Direct, reply: Reply) -> str:
+    """The outcome, once the client has the answer, and how long it took learned."""
+    learn_duration(backends, direct.deployed.uid, perf_counter() - direct.began, cold=direct.cold)
     return "ok" if reply.status < 400 else "script-failed"
 
 
 async def _admitted(
-    backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing, limit_s: float
+    backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing
 ) -> tuple[Reply, Headers]:
     """The reply, passed on but for its end, and what we add to its headers."""
-    began = perf_counter()
-    await admit_call(backends, direct.deployed, within_s=limit_s)
-    queue_s = perf_counter() - began
+    await admit_call(backends, direct.deployed, within_s=call_limit(backends, direct.deployed))
+    direct.queue_s = perf_counter() - direct.began
     try:
         call = run_service(
             backends,
@@ -60,20 +92,25 @@ async def _admitted(
             query=direct.query,
             raw=direct.asked.raw,
         )
-        async with call as reply:
-            timing = _server_timing(reply.spent, queue_s=queue_s, took_s=perf_counter() - began)
-            idle_s = direct.deployed.service.policy.idle_limit_s or backends.settings.idle_limit_s
-            more = [direct.route, timing]
-            await pass_on(reply, outgoing, more=more, idle_s=idle_s)
-            return reply, more
+        return await _replied(backends, direct, call, outgoing)
     finally:
         backends.services.leave(direct.deployed.uid)
 
 
-def _server_timing(spent: Spent, *, queue_s: float, took_s: float) -> tuple[bytes, bytes]:
+async def _replied(
+    backends: Backends, direct: Direct, call: AbstractAsyncContextManager[Reply] | Begun, outgoing: Outgoing
+) -> tuple[Reply, Headers]:
+    async with call as reply:
+        more = [direct.route, server_timing(direct, reply.spent)]
+        idle_s = direct.deployed.service.policy.idle_limit_s or backends.settings.idle_limit_s
+        await pass_on(reply, outgoing, more=more, idle_s=idle_s)
+        return reply, more
+
+
+def server_timing(direct: Direct, spent: Spent) -> tuple[bytes, bytes]:
     """Server-Timing (W3C), in milliseconds; `gateway` is what nobody else took, reading the body included."""
-    queue_s += spent.queue_s
-    own_s = max(0.0, took_s - queue_s - spent.start_s - spent.run_s)
+    queue_s = direct.queue_s + spent.queue_s
+    own_s = max(0.0, perf_counter() - direct.began - queue_s - spent.start_s - spent.run_s)
     times = (own_s * 1000, queue_s * 1000, spent.start_s * 1000, spent.run_s * 1000)
     return b"server-timing", b"gateway;dur=%.2f, queue;dur=%.2f, start;dur=%.2f, run;dur=%.2f" % times
 

@@ -7,17 +7,32 @@ The hot path so costs no route matching, no request object and no layers: `/run`
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.edge import ROUTE
+from gateway.api.short import Short
+from gateway.wire.request import Request
 
 ROUTES = {"run": "/run/{service}", "job": "/job/{service}"}
 
 
 class Front:
-    def __init__(self, *, run: ASGIApp, run_for_pages: ASGIApp, job: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(
+        self, *, short: Short, run: ASGIApp, run_for_pages: ASGIApp, job: ASGIApp, rest: ASGIApp
+    ) -> None:
         """`run_for_pages` answers what comes from pages in browsers, which tell their origin."""
+        self._short = short
         self._run = run
         self._run_for_pages = run_for_pages
         self._job = job
         self._rest = rest
+
+    def take(self, request: Request) -> bool:
+        """Whether it is answered without a task: short calls are."""
+        scope = request.scope
+        path = one_spelling(scope["path"])
+        kind, _, service = path[1:].partition("/")
+        if kind != "run" or scope["method"] != "POST" or "/" in service or _has_origin(scope):
+            return False
+        scope["path"] = path
+        return self._short.take(request, service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

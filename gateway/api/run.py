@@ -4,6 +4,7 @@ layers do for the other routes is done here, in one place.
 The route, direct or as a job, is chosen before a byte of the body is read, and told in `X-OSCAR-Route`.
 """
 
+from collections.abc import Coroutine
 from functools import cache
 from time import perf_counter
 
@@ -14,14 +15,15 @@ from gateway.actions.admit_call import admit_caller
 from gateway.actions.authorise_call import authorise_call
 from gateway.actions.route_call import route_call
 from gateway.api.asked import Asked
-from gateway.api.call_line import CALLER, note_call
+from gateway.api.call_line import CALLER
 from gateway.api.direct import Direct, answer_directly
-from gateway.api.errors import CLIENT_GONE, PAGE_NOT_FOUND, error_answer, told
+from gateway.api.errors import PAGE_NOT_FOUND, error_answer, told
 from gateway.api.held import Held, answer_held
 from gateway.api.incoming import ClientGone, Incoming
-from gateway.api.measures import UNKNOWN
 from gateway.api.operations import Site
 from gateway.api.outgoing import Outgoing
+from gateway.api.turn import Turn
+from gateway.backends.invoker.protocol import Standing
 from gateway.domain.deployed import Deployed
 from gateway.domain.prefer import Preferences, parse_prefer
 from gateway.domain.problems import NotFound
@@ -30,7 +32,6 @@ from gateway.wire.departure import ANSWER, DEPARTURE
 
 log = structlog.get_logger(__name__)
 
-PATTERN = "/run/{service}"
 NO_PREFERENCE = Preferences()
 
 
@@ -40,39 +41,39 @@ class Run:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whatever happens is answered, counted, and written to the access log."""
-        began = perf_counter()
         asked = Asked(scope)
         outgoing = Outgoing(send, asked.request_id, at_once=scope.get(ANSWER))
-        structlog.contextvars.bind_contextvars(request=asked.request_id.decode())
-        service, outcome = UNKNOWN, "error"
+        turn = Turn(scope, asked, perf_counter())
+        await self.see_through(turn, receive, outgoing, self._authorised(turn, receive, outgoing))
+
+    async def see_through(
+        self, turn: Turn, receive: Receive, outgoing: Outgoing, answering: Coroutine[None, None, str]
+    ) -> None:
+        """`answering` gives the outcome."""
+        structlog.contextvars.bind_contextvars(request=turn.asked.request_id.decode())
+        outcome = "error"
         try:
-            deployed = await self._authorised(scope, asked)
-            service = deployed.service.name
-            outcome = await self._admitted(deployed, asked, scope, receive, outgoing)
+            outcome = await answering
         except ClientGone:
             outcome = "client-gone"
         except Exception as error:  # whatever it is, its caller is told
-            outcome = await self._refuse(error, scope, receive, outgoing)
+            outcome = await self._refuse(error, turn.scope, receive, outgoing)
         finally:
-            took_s = perf_counter() - began
-            self._site.measures.called(service=service, outcome=outcome)
-            self._site.measures.answered(
-                method=scope["method"], route=PATTERN, status=outgoing.status or CLIENT_GONE, took_s=took_s
-            )
-            note_call(self._site, scope, status=outgoing.status, took_s=took_s)
+            turn.end(self._site, status=outgoing.status, outcome=outcome)
 
-    async def _authorised(self, scope: Scope, asked: Asked) -> Deployed:
+    async def _authorised(self, turn: Turn, receive: Receive, outgoing: Outgoing) -> str:
+        scope, asked = turn.scope, turn.asked
         if scope["method"] != "POST":
             raise NotFound(PAGE_NOT_FOUND)
         deployed, scope[CALLER] = await authorise_call(
             self._site.backends, scope["path_params"]["service"], asked.authorization
         )
-        return deployed
+        turn.service = deployed.service.name
+        return await self._admitted(deployed, asked, scope, receive, outgoing)
 
     async def _admitted(
         self, deployed: Deployed, asked: Asked, scope: Scope, receive: Receive, outgoing: Outgoing
     ) -> str:
-        """The outcome."""
         backends = self._site.backends
         caller: str = scope[CALLER]
         whose = caller if caller != "token" else deployed.uid
@@ -101,7 +102,8 @@ class Run:
         if choice.route is Route.JOB:
             held = Held(deployed, scope[CALLER], preferences, asked, route)
             return await answer_held(backends, held, incoming, outgoing)
-        direct = Direct(deployed, asked, scope["query_string"], route, standing)
+        cold = standing is Standing.COLD
+        direct = Direct(deployed, asked, scope["query_string"], route, cold, perf_counter())
         return await answer_directly(backends, direct, incoming, outgoing)
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, outgoing: Outgoing) -> str:

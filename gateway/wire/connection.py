@@ -4,10 +4,12 @@ protocols. No WebSockets, no upgrades."""
 import asyncio
 import urllib.parse
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from gateway.domain.headers import Headers
@@ -18,6 +20,8 @@ HEAD_LIMIT = 64 << 10
 """Of a request's line and headers together, bytes."""
 HEAD_S = 30.0
 """How long a client may take to the end of a request's headers, or with a body that nobody waits for."""
+GATHER_S = 0.05
+"""How long the rest of a small body may be in coming before its request goes the way of those that wait."""
 QUEUE_LIMIT = 100
 """Requests that may be sent before the one in front of them is answered."""
 
@@ -41,6 +45,7 @@ class Connection(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self._app = config.loaded_app
+        self._take: Callable[[Request], bool] | None = getattr(self._app, "take", None)
         self._keep_alive_s = float(config.timeout_keep_alive)
         self._state = server_state
         self._loop = asyncio.get_running_loop()
@@ -49,6 +54,9 @@ class Connection(asyncio.Protocol):
         self._peers: dict[str, Any] = {}
         self._arriving: Request | None = None
         self._answering: Request | None = None
+        self._fresh: Request | None = None
+        """The one being answered, while nobody works for it yet."""
+        self._gathering: asyncio.TimerHandle | None = None
         self._queue: deque[Request] = deque()
         self._refused = False
         self._in_head = True
@@ -78,6 +86,8 @@ class Connection(asyncio.Protocol):
                 request.depart()
         self._queue.clear()
         self._line.resume_writing()
+        if self._fresh is not None:
+            self._start(self._fresh)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -86,8 +96,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse()
-            return
-        if self._in_head:
+        if self._fresh is not None:
+            self._start(self._fresh)
+        if self._in_head and not self._refused:
             self._size += len(data)
             if self._size > HEAD_LIMIT:
                 self._refuse()
@@ -138,11 +149,12 @@ class Connection(asyncio.Protocol):
             standard=self._state.default_headers,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             expects_continue=self._check_headers(version),
+            run=self._run,
             ended=self._answered,
         )
         self._arriving = request
         if self._answering is None:
-            self._answer(request)
+            self._answering = self._fresh = request
         elif len(self._queue) < QUEUE_LIMIT:
             self._queue.append(request)
             self._line.queued = True
@@ -195,9 +207,27 @@ class Connection(asyncio.Protocol):
             raise ValueError("not one Host header")
         return expects_continue
 
-    def _answer(self, request: Request) -> None:
-        self._answering = request
-        task = self._loop.create_task(request.run(self._app))
+    def _start(self, request: Request) -> None:
+        """By the app's `take` if it does, which needs the whole request; else by a task."""
+        if request.arriving and request.gathers and not (self._refused or self._line.transport.is_closing()):
+            if self._gathering is None:
+                self._gathering = self._loop.call_later(GATHER_S, self._run, request, self._app)
+            return
+        if request.arriving or self._take is None or not self._take(request):
+            self._run(request, self._app)
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Somebody works for the fresh one."""
+        self._fresh = None
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+
+    def _run(self, request: Request, app: ASGIApp) -> None:
+        self._settle()
+        task = self._loop.create_task(request.run(app))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 
@@ -209,7 +239,8 @@ class Connection(asyncio.Protocol):
             self._line.transport.close()
             return
         if self._queue:
-            self._answer(self._queue.popleft())
+            self._answering = self._fresh = self._queue.popleft()
+            self._start(self._fresh)
         self._line.queued = bool(self._queue)
         if self._refused and not self._line.queued and self._answering is None:
             self._line.transport.close()

@@ -32,9 +32,11 @@ class Request:
         standard: Headers,
         keep_alive: bool,
         expects_continue: bool,
+        run: Callable[["Request", ASGIApp], None],
         ended: Callable[["Request"], None],
     ) -> None:
-        """`standard` headers go with every answer; `ended` is called once the whole answer was given."""
+        """`standard` headers go with every answer; `run` has an app answer it in a task; `ended` is called
+        once the whole answer was given."""
         self.scope = scope
         self.keep_alive = keep_alive
         self.complete = False
@@ -42,10 +44,10 @@ class Request:
         self.arriving = True
         """There is more of the body to come."""
         self.departure = scope[DEPARTURE] = Departure()
-        scope[ANSWER] = self.answer
         self._line = line
         self._standard = standard
         self._expects_continue = expects_continue
+        self._run = run
         self._ended = ended
         self._pieces: list[bytes] = []
         self._ahead = 0
@@ -59,10 +61,14 @@ class Request:
     async def run(self, app: ASGIApp) -> None:
         """An app that raises, or ends without an answer, is answered for; an answer that it left unfinished
         is cut off, so that nobody takes a part for the whole."""
+        self.scope[ANSWER] = self.answer
         try:
             await app(self.scope, self.receive, self.send)
         except Exception as error:  # the last to catch it
             log.exception("app.broke", exc_info=error)
+        finally:
+            # A circle that the collector would have to find.
+            del self.scope[ANSWER]
         if self.complete or self.departure.happened:
             return
         if self._begun and not self._head:
@@ -71,6 +77,29 @@ class Request:
             self._head = b""
             self._line.transport.write(BROKEN)
             self._line.transport.close()
+
+    @property
+    def gathers(self) -> bool:
+        """All of its body will be here without anybody reading it."""
+        if self._expects_continue:
+            return False
+        declared = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"")
+        return declared.isdigit() and len(declared) < 8 and int(declared) <= READ_AHEAD
+
+    @property
+    def body(self) -> bytes:
+        """What is here of it, and was not taken."""
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
+    def take_body(self) -> None:
+        """All of what is here."""
+        self._pieces, self._ahead, self._taken = [], 0, not self.arriving
+
+    def go_on(self, app: ASGIApp) -> None:
+        """What an app's `take` began is the work of a task from here on."""
+        self._run(self, app)
 
     def feed(self, piece: bytes) -> None:
         """Of the body."""
@@ -103,9 +132,8 @@ class Request:
                 self._line.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        pieces, self._pieces, self._ahead = self._pieces, [], 0
-        self._taken = not self.arriving
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = self.body
+        self.take_body()
         return {"type": "http.request", "body": body, "more_body": self.arriving}
 
     async def send(self, message: Message) -> None:

@@ -1,11 +1,12 @@
 """Forwarding: a call as one HTTP exchange with whatever serves its script. Nothing is tried twice."""
 
-import asyncio
+from collections.abc import Callable
 from time import perf_counter
 
+from gateway.backends.invoker.deadlines import Deadlines
 from gateway.backends.invoker.protocol import Call, Reply, Spent
 from gateway.backends.invoker.upstream.exchange import Exchange
-from gateway.backends.invoker.upstream.message import Origin, RequestHead
+from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
 from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
@@ -16,31 +17,60 @@ SERVER_TIMING = b"server-timing"
 class Forward:
     """One call forwarded: an async context manager of its Reply. By hand, as an exchange is."""
 
-    def __init__(self, upstream: Upstream, call: Call, *, origin: Origin, host: bytes) -> None:
+    def __init__(
+        self, upstream: Upstream, deadlines: Deadlines, call: Call, *, origin: Origin, host: bytes
+    ) -> None:
         """`host` is what the backend knows the service by: the `Host` header."""
         self._call = call
+        self._deadlines = deadlines
+        self._began = 0.0
         target = b"/?" + call.query if call.query else b"/"
         head = RequestHead(b"POST", target, [(b"host", host), *call.headers])
         self._exchange: Exchange = upstream.exchange(origin, head, call.body)
-        self._deadline: asyncio.TimerHandle
 
     async def __aenter__(self) -> Reply:
         """What the backend answers, whatever it is. Raises TimedOut, Unavailable, Unanswered, and what the
         body raises."""
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(self._call.limit_s, self._out_of_time)
-        began = perf_counter()
+        if not self._began:
+            self._start()
         try:
             response = await self._exchange.__aenter__()
         except BaseException:
-            self._deadline.cancel()
+            self._deadlines.cancel(self)
             raise
-        spent = read_spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
-        return Reply(response.status, response.headers, response.body, spent)
+        return self._reply(response)
 
     async def __aexit__(self, *_: object) -> None:
-        self._deadline.cancel()
+        self._deadlines.cancel(self)
         await self._exchange.__aexit__()
+
+    def begin(self, told: Callable[[], None]) -> bool:
+        """As `Invoker.begin`."""
+        if not self._exchange.begin(told):
+            return False
+        self._start()
+        return True
+
+    def whole(self) -> Reply | None:
+        response = self._exchange.response_now()
+        if response is None:
+            return None
+        reply = self._reply(response)
+        self.drop()
+        return reply
+
+    def drop(self) -> None:
+        self._deadlines.cancel(self)
+        self._exchange.leave_now()
+
+    def _start(self) -> None:
+        self._began = perf_counter()
+        self._deadlines.set(self, self._out_of_time, self._call.limit_s)
+
+    def _reply(self, response: Response) -> Reply:
+        took_s = perf_counter() - self._began
+        spent = read_spent(response.headers, took_s=took_s, queue_s=self._exchange.queue_s)
+        return Reply(response.status, response.headers, response.body, spent)
 
     def _out_of_time(self) -> None:
         limit = f"the call was ended after {self._call.limit_s:g} s, which is its limit"

@@ -1,11 +1,12 @@
 """Calls answered by an HTTP server that was there before us: each service's script is behind one address,
 told apart by the `Host` header. Gives up deploying: who runs that server does it."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+from gateway.backends.invoker.deadlines import Deadlines
 from gateway.backends.invoker.forward import Forward
-from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
+from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Standing
 from gateway.backends.invoker.upstream.message import Origin
 from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
 from gateway.domain.deployed import Deployed
@@ -31,6 +32,7 @@ class HttpInvoker:
     def __init__(self, upstream: Upstream, origin: Origin) -> None:
         self._upstream = upstream
         self._origin = origin
+        self._deadlines = Deadlines()
 
     async def prepare(self, deployed: Deployed) -> None:
         """Nothing: the server knows the service, or answers that it does not."""
@@ -38,8 +40,13 @@ class HttpInvoker:
     async def retire(self, name: str) -> None:
         """Nothing."""
 
-    def invoke(self, call: Call) -> AbstractAsyncContextManager[Reply]:
-        return Forward(self._upstream, call, origin=self._origin, host=call.deployed.service.name.encode())
+    def invoke(self, call: Call) -> Forward:
+        host = call.deployed.service.name.encode()
+        return Forward(self._upstream, self._deadlines, call, origin=self._origin, host=host)
+
+    def begin(self, call: Call, told: Callable[[], None]) -> Forward | None:
+        forward = self.invoke(call)
+        return forward if forward.begin(told) else None
 
     def standing(self, name: str) -> Standing:  # noqa: ARG002 - the server does not tell
         return Standing.WARM

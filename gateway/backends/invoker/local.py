@@ -3,7 +3,7 @@ answered."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +80,9 @@ class LocalInvoker:
                 yield await self._reply(call, workspace)
             finally:
                 await self._discard(call, workspace)
+
+    def begin(self, call: Call, told: Callable[[], None]) -> None:
+        """Never: every call waits for a workspace and a place."""
 
     def standing(self, name: str) -> Standing:  # noqa: ARG002 - every script is started anew, and soon
         return Standing.WARM

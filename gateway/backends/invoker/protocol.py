@@ -1,5 +1,6 @@
 """The invoker: answers calls. A call leaves no trace in the ledger."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,6 +89,24 @@ class InstanceLog:
     lines: tuple[LogLine, ...] = field(default_factory=tuple)
 
 
+class Begun(Protocol):
+    """A call that is under way before anybody entered its context. What was told of it is read by `whole`,
+    or, where that has nothing, by entering the context as one of `invoke`; else it is to be dropped."""
+
+    def whole(self) -> Reply | None:
+        """The reply, with bytes for a body, if all of it is there and nothing about it needs a wait: the call
+        is over then."""
+        ...
+
+    def drop(self) -> None:
+        """End the script, as leaving the context early would. Fine if the call is over."""
+        ...
+
+    async def __aenter__(self) -> Reply: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
 class Invoker(Protocol):
     async def prepare(self, deployed: Deployed) -> None:
         """Make ready to answer calls of a created or changed service; idempotent. Raises Invalid,
@@ -104,6 +123,12 @@ class Invoker(Protocol):
         Raises TimedOut after `limit_s`, TooLarge from the body, Unavailable (nothing was executed),
         Unanswered (it may have been), StorageFull.
         """
+        ...
+
+    def begin(self, call: Call, told: Callable[[], None]) -> Begun | None:
+        """The same, if it can be begun at this moment, without a wait or a task, the body being there. None:
+        it cannot; nothing was sent and nothing will be executed. `told` is called once, and later, when there
+        is a reply or a reason why there will be none. Raises Invalid."""
         ...
 
     def standing(self, name: str) -> Standing:

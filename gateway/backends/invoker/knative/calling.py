@@ -2,13 +2,13 @@
 Nothing is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 
 from gateway.backends.invoker.forward import read_spent
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.backends.invoker.knative.gate import Patience
-from gateway.backends.invoker.protocol import Call, Reply
+from gateway.backends.invoker.protocol import Call, Reply, Spent
 from gateway.backends.invoker.replies import failed
 from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
 from gateway.backends.invoker.upstream.upstream import Upstream
@@ -23,6 +23,7 @@ LOOK_S = 1.0
 TEXT_LIMIT = 4096
 MEMORY_S = 3.0
 """How long Kubernetes may take to say that a container was ended for memory."""
+SCRIPTS_OWN = frozenset({PodEnd.ANSWERED.value, PodEnd.FAILED.value})
 OURS = frozenset({b"host", b"accept", LIMIT.encode()})
 PASSED_ON = frozenset({b"content-type", b"content-length"})
 
@@ -41,18 +42,18 @@ class Calling:
         self._exchange = upstream.exchange(origin, _head(call, host, limit_s), self._body(call.body))
         self._deadline = 0.0
         self._patience = Patience()
-        self._timer: asyncio.TimerHandle
+        self._timer: asyncio.TimerHandle | None = None
+        self._began = 0.0
 
     async def __aenter__(self) -> Reply:
         """Raises as `Invoker.invoke`."""
-        self._put_off()
-        self._look_later()
-        began = perf_counter()
+        if self._timer is None:
+            self._start()
         try:
             response = await self._exchange.__aenter__()
         finally:
-            self._timer.cancel()
-        spent = read_spent(response.headers, took_s=perf_counter() - began, queue_s=self._exchange.queue_s)
+            self._stop()
+        spent = self._spent(response)
         try:
             status, headers, body = await self._read(response)
         except BaseException:
@@ -62,6 +63,38 @@ class Calling:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exchange.__aexit__()
+
+    def begin(self, told: Callable[[], None]) -> bool:
+        """As `Invoker.begin`."""
+        if not self._exchange.begin(told):
+            return False
+        self._start()
+        return True
+
+    def whole(self) -> Reply | None:
+        """Of a script that answered. Whatever else it is may have to be waited for."""
+        response = self._exchange.response_now()
+        if response is None or _header(response, ENDED) not in SCRIPTS_OWN:
+            return None
+        self.drop()
+        return Reply(*_passed_on(response), self._spent(response))
+
+    def drop(self) -> None:
+        self._stop()
+        self._exchange.leave_now()
+
+    def _start(self) -> None:
+        self._began = perf_counter()
+        self._put_off()
+        self._look_later()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _spent(self, response: Response) -> Spent:
+        took_s = perf_counter() - self._began
+        return read_spent(response.headers, took_s=took_s, queue_s=self._exchange.queue_s)
 
     def _body(self, body: Body) -> Body:
         return body if isinstance(body, bytes) else self._pieces(body)

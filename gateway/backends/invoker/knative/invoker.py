@@ -1,7 +1,7 @@
 """Calls answered by Knative. What stands in the cluster is known from watches; a call asks the Kubernetes API
 nothing unless its service has no Knative Service yet."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from gateway.backends.invoker.knative.deploying import Deploying
 from gateway.backends.invoker.knative.fleet import Fleet, open_fleet
 from gateway.backends.invoker.knative.gate import pass_gate
 from gateway.backends.invoker.knative.instance_log import read_instance_log
+from gateway.backends.invoker.knative.kservice import KService
 from gateway.backends.invoker.knative.manifest import PodOptions, build_manifest, call_limit_s
 from gateway.backends.invoker.knative.status import read_status
 from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
@@ -86,12 +87,27 @@ class KnativeInvoker:
         kservice = self._fleet.kservice(service.name)
         if kservice is None:
             raise Unavailable("the service is being removed; nothing was executed", retry_after_s=1)
-        origin = self._gateway or Origin(kservice.host, 80)
-        calling = Calling(
-            self._upstream, self._fleet, call, origin=origin, host=kservice.host, limit_s=limit_s
-        )
-        async with calling as reply:
+        async with self._calling(call, kservice) as reply:
             yield reply
+
+    def begin(self, call: Call, told: Callable[[], None]) -> Calling | None:
+        service = call.deployed.service.name
+        kservice = self._fleet.kservice(service)
+        fitting = self._fitting.get(service) == (call.deployed.uid, call.deployed.updated_at)
+        if kservice is None or kservice.ready != "True" or not fitting:
+            return None
+        calling = self._calling(call, kservice)
+        return calling if calling.begin(told) else None
+
+    def _calling(self, call: Call, kservice: KService) -> Calling:
+        return Calling(
+            self._upstream,
+            self._fleet,
+            call,
+            origin=self._gateway or Origin(kservice.host, 80),
+            host=kservice.host,
+            limit_s=min(call.limit_s, call_limit_s(call.deployed.service, self._options)),
+        )
 
     def standing(self, name: str) -> Standing:
         """Never ABSENT: the first call of a service that has nothing yet makes it."""

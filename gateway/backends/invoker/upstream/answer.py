@@ -3,6 +3,7 @@ bound."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import httptools
 
@@ -28,6 +29,8 @@ class Answer:
         self.complete = False
         self.reusable = False
         self.failure: Exception | None = None
+        self.told: Callable[[], None] | None = None
+        """Called once, when `response_now` has something to say. Who sets it does not wait meanwhile."""
         self._transport = transport
         self._to_head = to_head
         self._parser = httptools.HttpResponseParser(self)
@@ -44,10 +47,16 @@ class Answer:
 
     async def response(self) -> Response:
         """Once its head is there. Waits as long as it is let. Raises Unanswered, or what `fail` was given."""
-        while not self._status:
+        while (response := self.response_now()) is None:
+            await self._more()
+        return response
+
+    def response_now(self) -> Response | None:
+        """If its head is there. Raises as `response`."""
+        if not self._status:
             if self.failure is not None:
                 raise self.failure
-            await self._more()
+            return None
         headers = end_to_end(self._headers, NOT_PASSED_BACK)
         if not self.complete:
             return Response(self._status, headers, self)
@@ -101,6 +110,10 @@ class Answer:
         if not self.complete and self.failure is None:
             self.failure = failure
         self._wake()
+
+    def release(self) -> None:
+        """Nothing more will be fed. Else parser and answer would keep each other."""
+        del self._parser
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -165,5 +178,9 @@ class Answer:
             self._waiter = None
 
     def _wake(self) -> None:
+        told = self.told
+        if told is not None and (self._status or self.failure is not None):
+            self.told = None
+            told()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

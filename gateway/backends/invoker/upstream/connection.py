@@ -41,6 +41,8 @@ class Connection(asyncio.Protocol):
 
     def rest(self, now: float) -> None:
         """Between two requests."""
+        if self._answer is not None:
+            self._answer.release()
         self._answer = None
         self.idle_since = now
 
@@ -54,12 +56,13 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:
+        answer = self._answer
+        if answer is None:
             # Nobody asked, so nobody may take it for an answer.
             self.abort()
             return
-        self._answer.feed(data)
-        if self._answer.failure is not None:
+        answer.feed(data)
+        if answer.failure is not None:
             self.abort()
 
     def eof_received(self) -> None:

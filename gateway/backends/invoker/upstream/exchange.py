@@ -2,7 +2,7 @@
 again elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 
 from gateway.backends.invoker.upstream.answer import Answer
@@ -33,25 +33,63 @@ class Exchange:
 
     async def __aenter__(self) -> Response:
         """Once the answer's head is there, which may be before the body is sent."""
-        body, head = self._body, self._head
-        length = len(body) if isinstance(body, bytes) else declared_length(head.headers)
-        written = head_bytes(self._origin, head, length=length)
-        began = perf_counter()
-        self._connection = connection = await self._pool.borrow(self._origin)
-        self.queue_s = perf_counter() - began
-        if isinstance(body, bytes) and len(body) <= TOGETHER:
-            written, body = written + body, b""
-        self._answer = answer = connection.ask(written, to_head=head.method == b"HEAD")
-        if not isinstance(body, bytes):
-            self._sending = asyncio.get_running_loop().create_task(self._send(body, length))
-            self._sending.add_done_callback(self._sent)
-        elif body:
-            connection.write(body)
+        answer = self._answer or await self._ask()
+        answer.told = None
         try:
             return await answer.response()
         except BaseException:
             await self._leave()
             raise
+
+    def begin(self, told: Callable[[], None]) -> bool:
+        """Without waiting: whether the request, whose body has to be there, is under way. `told` is called
+        once, when `response_now` has something to say or to raise; after that the context is to be entered as
+        ever, or left by `leave_now`. Raises Invalid."""
+        head = self._head_bytes(len(self._body) if isinstance(self._body, bytes) else None)
+        connection = self._pool.borrow_now(self._origin)
+        if connection is None:
+            return False
+        self._write(connection, head).told = told
+        return True
+
+    def response_now(self) -> Response | None:
+        """Of what was begun, if it is whole. What it became instead, entering the context tells."""
+        answer = self._answer
+        return answer.response_now() if answer is not None and answer.complete else None
+
+    def leave_now(self) -> None:
+        """What was begun, and not entered."""
+        answer = self._answer
+        if answer is not None:
+            self._answer = answer.told = None
+            self._pool.give_back(self._connection, reusable=answer.complete and answer.reusable)
+
+    async def _ask(self) -> Answer:
+        body = self._body
+        length = len(body) if isinstance(body, bytes) else declared_length(self._head.headers)
+        head = self._head_bytes(length)
+        began = perf_counter()
+        connection = await self._pool.borrow(self._origin)
+        self.queue_s = perf_counter() - began
+        answer = self._write(connection, head)
+        if not isinstance(body, bytes):
+            self._sending = asyncio.get_running_loop().create_task(self._send(body, length))
+            self._sending.add_done_callback(self._sent)
+        return answer
+
+    def _head_bytes(self, length: int | None) -> bytes:
+        return head_bytes(self._origin, self._head, length=length)
+
+    def _write(self, connection: Connection, head: bytes) -> Answer:
+        """And the body, if it is there."""
+        body = self._body if isinstance(self._body, bytes) else b""
+        if len(body) <= TOGETHER:
+            head, body = head + body, b""
+        self._connection = connection
+        self._answer = answer = connection.ask(head, to_head=self._head.method == b"HEAD")
+        if body:
+            connection.write(body)
+        return answer
 
     def abandon(self, failure: Exception) -> None:
         """Whoever waits for the answer, or for more of it, gets this instead. Nothing, while it waits for a
@@ -65,7 +103,7 @@ class Exchange:
         await self._leave()
 
     async def _leave(self) -> None:
-        answer = self._answer
+        answer, self._answer = self._answer, None
         whole = answer is not None and answer.complete and answer.reusable
         sending = self._sending
         if sending is not None:

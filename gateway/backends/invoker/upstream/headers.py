@@ -33,10 +33,10 @@ DEFAULT_PORT = 80
 
 def end_to_end(headers: Headers, dropped: frozenset[bytes] = HOP_BY_HOP) -> Headers:
     """Those that are for the other end."""
-    named = _named_by_connection(headers)
-    if named:
-        dropped = dropped | named
-    return [header for header in headers if header[0] not in dropped]
+    kept = [header for header in headers if header[0] not in dropped]
+    if len(kept) < len(headers) and (named := _named_by_connection(headers)):
+        return [header for header in kept if header[0] not in named]
+    return kept
 
 
 def head_bytes(origin: Origin, head: RequestHead, *, length: int | None) -> bytes:

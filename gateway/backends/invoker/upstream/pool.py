@@ -39,15 +39,12 @@ class Pool:
 
         Raises Unavailable: nothing was sent.
         """
+        connection = self.borrow_now(origin)
+        if connection is not None:
+            return connection
         lane = self._lanes.get(origin)
         if lane is None:
             lane = self._lanes[origin] = _Lane(origin)
-        while lane.idle:
-            connection = lane.idle.pop()
-            if not connection.closed:
-                return connection
-            # Its place is free; nobody waits for one while there are idle ones.
-            lane.taken -= 1
         if lane.taken < self._limit:
             lane.taken += 1
             return await self._open(lane)
@@ -55,6 +52,17 @@ class Pool:
         if handed is not None and not handed.closed:
             return handed
         return await self._open(lane)
+
+    def borrow_now(self, origin: Origin) -> Connection | None:
+        """As `borrow`, if one is idle."""
+        lane = self._lanes.get(origin)
+        while lane is not None and lane.idle:
+            connection = lane.idle.pop()
+            if not connection.closed:
+                return connection
+            # Its place is free; nobody waits for one while there are idle ones.
+            lane.taken -= 1
+        return None
 
     def give_back(self, connection: Connection, *, reusable: bool) -> None:
         lane = self._lanes[connection.origin]
