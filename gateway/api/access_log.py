@@ -50,10 +50,11 @@ class Answered(NamedTuple):
     user: str
 
     def line(self) -> str:
-        second = _second(int(self.at.timestamp()))
+        at = f"{_second(int(self.at.timestamp()))}.{self.at.microsecond:06}Z"
+        path, user = _quoted(self.path)[:PATH_LIMIT], _quoted(self.user) or "nil"
         return (
-            f"{MARK} {second}.{self.at.microsecond:06}Z | {self.status:3} | {self.took_s * 1000:.3f}ms "
-            f"| {self.client or '-'} | {self.method:<7} {_quoted(self.path)[:PATH_LIMIT]} | {_quoted(self.user) or 'nil'}"
+            f"{MARK} {at} | {self.status:3} | {self.took_s * 1000:.3f}ms | {self.client or '-'} "
+            f"| {self.method:<7} {path} | {user}"
         )
 
 

@@ -12,6 +12,9 @@ CALLER = "oscar_gateway.caller"
 """Where in the scope the endpoint leaves who called, once it knows."""
 
 
+OSCARS_WORDS = {"cluster_admin": "oscar", "token": "nil", "": "nil"}
+
+
 class CallLine:
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -40,23 +43,17 @@ def note_call(site: Site, scope: Scope, *, status: int, took_s: float) -> None:
     client = scope.get("client")
     site.access_log.note(
         Answered(
-            at=site.backends.now(),
-            status=status or CLIENT_GONE,
-            took_s=took_s,
-            client=client[0] if client else "",
-            method="POST",
-            path=scope["path"],
-            user=_user(scope.get(CALLER, "")),
+            site.backends.now(),
+            status or CLIENT_GONE,
+            took_s,
+            client[0] if client else "",
+            "POST",
+            scope["path"],
+            _user(scope.get(CALLER, "")),
         )
     )
 
 
 def _user(caller: str) -> str:
     """OSCAR's words for who called."""
-    match caller:
-        case "cluster_admin":
-            return "oscar"
-        case "" | "token":
-            return "nil"
-        case _:
-            return caller
+    return OSCARS_WORDS.get(caller, caller)

@@ -97,7 +97,7 @@ class Run:
         choice, standing = route_call(
             backends, deployed, preferences=preferences, body_bytes=incoming.declared_bytes
         )
-        self._site.measures.routed(route=choice.route.value, why=choice.why.value)
+        self._site.measures.routed(route=choice.route, why=choice.why)
         route = told_route(choice)
         if choice.route is Route.JOB:
             held = Held(deployed, scope[CALLER], preferences, asked, route)

@@ -27,6 +27,8 @@ from gateway.domain.problems import Problem
 from gateway.domain.routing import DIRECT
 from gateway.wire.request import Request
 
+TOLD_DIRECT = told_route(DIRECT)
+
 
 class Short:
     def __init__(self, site: Site, run: Run) -> None:
@@ -46,12 +48,12 @@ class Short:
         if choice is not DIRECT or not admit_at_once(backends, deployed, deployed.uid):
             return False
         cold = standing is Standing.COLD
-        direct = Direct(deployed, asked, scope["query_string"], told_route(choice), cold, began)
+        direct = Direct(deployed, asked, scope["query_string"], TOLD_DIRECT, cold, began)
         if not _ShortCall(self._site, self._run, request, direct).begin():
             leave(backends, deployed, deployed.uid)
             return False
         scope[CALLER] = "token"
-        self._site.measures.routed(route=choice.route.value, why=choice.why.value)
+        self._site.measures.routed(route=choice.route, why=choice.why)
         return True
 
 
@@ -96,9 +98,8 @@ class _ShortCall:
             self._request.go_on(self._hand_over)
             return
         self._leave()
-        self._turn().end(
-            self._site, status=reply.status, outcome=end_directly(self._site.backends, self._direct, reply)
-        )
+        outcome = end_directly(self._site.backends, self._direct, reply)
+        self._turn().end(self._site, status=reply.status, outcome=outcome)
 
     def _gone(self) -> None:
         self._begun.drop()

@@ -71,9 +71,11 @@ def _wish(signals: Signals) -> Why | None:
     """A direct answer cannot be handed over once it is awaited: a client that waits for so long only gets one
     if it will be in time."""
     wait_s = signals.preferences.wait_s
-    known_s = _known_s(signals)
-    late = wait_s is not None and (known_s is None or known_s > wait_s)
-    return Why.PREFERRED if signals.preferences.respond_async or late else None
+    if wait_s is not None:
+        known_s = _known_s(signals)
+        if known_s is None or known_s > wait_s:
+            return Why.PREFERRED
+    return Why.PREFERRED if signals.preferences.respond_async else None
 
 
 def _obstacle(signals: Signals) -> Why | None:

@@ -127,15 +127,16 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._grow(len(url))
+        self._size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow(len(name) + len(value) + 4)
+        self._size += len(name) + len(value) + 4
         if self._in_head:
             # Else a trailer, which must not pass for a header.
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._require_size()
         self._in_head = False
         self._size = 0
         self._due = NEVER
@@ -167,6 +168,7 @@ class Connection(asyncio.Protocol):
             self._arriving.feed(piece)
 
     def on_message_complete(self) -> None:
+        self._require_size()
         if self._arriving is not None:
             self._arriving.feed_end()
             self._arriving = None
@@ -261,8 +263,8 @@ class Connection(asyncio.Protocol):
             self._line.transport.write(TOO_LARGE if self._size > HEAD_LIMIT else BAD_REQUEST)
             self._line.transport.close()
 
-    def _grow(self, size: int) -> None:
-        self._size += size
+    def _require_size(self) -> None:
+        """Of the head, or of the trailers."""
         if self._size > HEAD_LIMIT:
             raise ValueError("the head is too large")
 

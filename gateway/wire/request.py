@@ -24,6 +24,18 @@ WITHOUT_BODY = frozenset({204, 304})
 
 
 class Request:
+    complete = False
+    """The whole answer was given."""
+    arriving = True
+    """There is more of the body to come."""
+    _ahead = 0
+    _taken = False
+    _waiter: asyncio.Future[None] | None = None
+    _begun = False
+    _head = b""
+    _chunked = False
+    _left: int | None = None
+
     def __init__(
         self,
         line: Line,
@@ -39,10 +51,6 @@ class Request:
         once the whole answer was given."""
         self.scope = scope
         self.keep_alive = keep_alive
-        self.complete = False
-        """The whole answer was given."""
-        self.arriving = True
-        """There is more of the body to come."""
         self.departure = scope[DEPARTURE] = Departure()
         self._line = line
         self._standard = standard
@@ -50,13 +58,6 @@ class Request:
         self._run = run
         self._ended = ended
         self._pieces: list[bytes] = []
-        self._ahead = 0
-        self._taken = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._begun = False
-        self._head = b""
-        self._chunked = False
-        self._left: int | None = None
 
     async def run(self, app: ASGIApp) -> None:
         """An app that raises, or ends without an answer, is answered for; an answer that it left unfinished
@@ -163,10 +164,10 @@ class Request:
             raise RuntimeError("the answer has begun already")
         bodiless = self.scope["method"] == "HEAD" or status in WITHOUT_BODY
         lines, self._left = [_status_line(status)], 0 if bodiless else None
-        for name, value in (*self._standard, *headers):
-            lines.append(b"%b: %b" % (name, value))
-            if name == b"content-length" and not bodiless:
-                self._left = int(value)
+        for header in (*self._standard, *headers):
+            lines.append(b": ".join(header))
+            if header[0] == b"content-length" and not bodiless:
+                self._left = int(header[1])
         if self._left is None:
             # HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
             self._chunked = self.scope["http_version"] != "1.0"
@@ -189,12 +190,12 @@ class Request:
     def _go_on(self, piece: bytes, *, more: bool) -> None:
         if not self._begun or self.complete:
             raise RuntimeError("no answer has begun, or it is complete")
-        if self._left == 0 and (self.scope["method"] == "HEAD" or not piece):
+        if self._left == 0 and self.scope["method"] == "HEAD":
             piece = b""
-        elif self._left is not None:
+        if self._left is not None:
             self._left -= len(piece)
-        if self._left is not None and (self._left < 0 or (self._left and not more)):
-            raise RuntimeError("the answer is not as long as it was declared")
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the answer is not as long as it was declared")
         self._write(piece, more=more)
         if not more:
             self.complete = True
@@ -203,14 +204,13 @@ class Request:
 
     def _write(self, piece: bytes, *, more: bool) -> None:
         head, self._head = self._head, b""
-        parts = [head, piece]
         if self._chunked:
             framed = (b"%x\r\n" % len(piece), piece, b"\r\n") if piece else ()
-            parts = [head, *framed] if more else [head, *framed, b"0\r\n\r\n"]
-        if len(piece) <= TOGETHER:
-            self._line.transport.write(b"".join(parts))
+            self._line.transport.writelines((head, *framed, b"" if more else b"0\r\n\r\n"))
+        elif len(piece) <= TOGETHER:
+            self._line.transport.write(head + piece)
         else:
-            self._line.transport.writelines(parts)
+            self._line.transport.writelines((head, piece))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

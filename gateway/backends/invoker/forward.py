@@ -80,7 +80,11 @@ class Forward:
 def read_spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:
     """A backend that tells how long its script ran (`Server-Timing: run;dur=…`, in ms) lets the start be told
     apart; else all of it counts as the run."""
-    told_s = next((_told_run_s(value) for name, value in headers if name == SERVER_TIMING), None)
+    told_s = None
+    for name, value in headers:
+        if name == SERVER_TIMING:
+            told_s = _told_run_s(value)
+            break
     run_s = took_s - queue_s if told_s is None else min(told_s, took_s - queue_s)
     return Spent(queue_s, took_s - queue_s - run_s, run_s)
 

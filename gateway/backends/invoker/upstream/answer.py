@@ -25,25 +25,26 @@ class Answer:
     A body that breaks off raises Unanswered after its last piece; it never just ends.
     """
 
+    complete = False
+    reusable = False
+    failure: Exception | None = None
+    told: Callable[[], None] | None = None
+    """Called once, when `response_now` has something to say. Who sets it does not wait meanwhile."""
+    _status = 0
+    _listed = 0
+    _unlisted = 0
+    _begun = False
+    _ends_by_closing = False
+    _ahead = 0
+    _paused = False
+    _waiter: asyncio.Future[None] | None = None
+
     def __init__(self, transport: asyncio.Transport, *, to_head: bool) -> None:
-        self.complete = False
-        self.reusable = False
-        self.failure: Exception | None = None
-        self.told: Callable[[], None] | None = None
-        """Called once, when `response_now` has something to say. Who sets it does not wait meanwhile."""
         self._transport = transport
         self._to_head = to_head
         self._parser = httptools.HttpResponseParser(self)
-        self._status = 0
         self._headers: Headers = []
-        self._listed = 0
-        self._unlisted = 0
-        self._begun = False
-        self._ends_by_closing = False
         self._pieces: deque[bytes] = deque()
-        self._ahead = 0
-        self._paused = False
-        self._waiter: asyncio.Future[None] | None = None
 
     async def response(self) -> Response:
         """Once its head is there. Waits as long as it is let. Raises Unanswered, or what `fail` was given."""

@@ -20,16 +20,17 @@ TOGETHER = 16 << 10
 class Exchange:
     """A context manager by hand: there is one a call, and a generator's costs as much as the rest of it."""
 
+    queue_s = 0.0
+    """How long it waited for a connection."""
+    _answer: Answer | None = None
+    _sending: asyncio.Task[None] | None = None
+
     def __init__(self, pool: Pool, origin: Origin, head: RequestHead, body: Body) -> None:
         self._pool = pool
         self._origin = origin
         self._head = head
         self._body = body
         self._connection: Connection
-        self._answer: Answer | None = None
-        self.queue_s = 0.0
-        """How long it waited for a connection."""
-        self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Response:
         """Once the answer's head is there, which may be before the body is sent."""

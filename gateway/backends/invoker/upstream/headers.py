@@ -46,9 +46,9 @@ def head_bytes(origin: Origin, head: RequestHead, *, length: int | None) -> byte
     """
     lines = [b"%b %b HTTP/1.1" % (head.method, head.target)]
     has_host = False
-    for name, value in end_to_end(head.headers, WRITTEN_ANEW):
-        lines.append(b"%b: %b" % (name, value))
-        has_host = has_host or name == b"host"
+    for header in end_to_end(head.headers, WRITTEN_ANEW):
+        lines.append(b": ".join(header))
+        has_host = has_host or header[0] == b"host"
     if not has_host:
         lines.append(b"host: " + _authority(origin))
     if length is None:
