@@ -16,7 +16,9 @@ import structlog
 
 from gateway.actions.accept_events import accept_objects
 from gateway.actions.learn_durations import keep_durations, recall_durations
-from gateway.api.app import build_app
+from gateway.api.app import build_app, build_site
+from gateway.api.measure_files import KEEP_EVERY_S as KEEP_MEASURES_S
+from gateway.api.measure_files import MeasureFiles
 from gateway.backends.connect import Backends, StoreFace, bind, open_backends, url_of
 from gateway.command_line import read_command_line
 from gateway.domain.event import StoredObject
@@ -88,14 +90,17 @@ async def _run_until(
 ) -> None:
     """The loops start before the first request and end after the last one. One that breaks ends all."""
     async with asyncio.TaskGroup() as tasks:
+        site = build_site(backends)
         loops = [tasks.create_task(_keep_durations(backends))]
+        if site.measure_files is not None:
+            loops.append(tasks.create_task(_keep_measures(site.measure_files)))
         if backends.settings.embedded:
             loops.append(tasks.create_task(work(backends)))
         async with AsyncExitStack() as faces:
             if face is not None:
                 face.listen(partial(_accept, backends))
                 await faces.enter_async_context(serving(face.app, face.listening, backends.settings))
-            await faces.enter_async_context(serving(build_app(backends), listening, backends.settings))
+            await faces.enter_async_context(serving(build_app(backends, site), listening, backends.settings))
             _announce_endpoints(backends, url_of(listening))
             await stop.wait()
             log.info("gateway.stopping")
@@ -105,6 +110,10 @@ async def _run_until(
 
 async def _keep_durations(backends: Backends) -> None:
     await repeat(partial(keep_durations, backends), every_s=KEEP_EVERY_S, name="keep_durations")
+
+
+async def _keep_measures(files: MeasureFiles) -> None:
+    await repeat(files.keep, every_s=KEEP_MEASURES_S, name="keep_measures")
 
 
 async def _accept(backends: Backends, stored: StoredObject, notice: bytes) -> None:

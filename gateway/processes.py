@@ -59,6 +59,8 @@ class _Processes:
     async def run(self) -> int:
         """The first one alone: it brings the ledger up to date, and says what keeps all of them from
         serving."""
+        for counted in self._settings.data_dir.glob("processes/*/measures.json"):
+            counted.unlink()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep(1))

@@ -219,6 +219,13 @@ class Settings(BaseModel):
         """Folder of what no other process may touch: all of `data_dir` for one that is alone."""
         return self.dir_of(self._process) if self._process else self.data_dir
 
+    @property
+    def every_dir(self) -> tuple[Path, ...]:
+        """`own_dir` of all processes that share the port."""
+        if not self._process:
+            return (self.data_dir,)
+        return tuple(self.dir_of(number + 1) for number in range(self.gateway_processes))
+
     def dir_of(self, process: int) -> Path:
         return self.data_dir / "processes" / str(process)
 

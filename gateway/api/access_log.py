@@ -10,6 +10,7 @@ import re
 import threading
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -77,8 +78,11 @@ def parse_line(line: str) -> dict[str, str | int] | None:
 
 
 class AccessLog:
-    def __init__(self, path: Path, *, size_limit: int = SIZE_LIMIT) -> None:
+    """`others` are the logs of processes that share the port: read along, never written."""
+
+    def __init__(self, path: Path, *, size_limit: int = SIZE_LIMIT, others: Sequence[Path] = ()) -> None:
         self._file = _File(path, size_limit)
+        self._others = others
         self._due = False
         # What waits is written when nobody holds the log any more, at the latest when the process ends.
         weakref.finalize(self, self._file.write_waiting)
@@ -91,8 +95,18 @@ class AccessLog:
             asyncio.get_running_loop().call_later(BATCH_S, self._write)
 
     async def lines(self, *, older: bool) -> list[str]:
-        """Oldest first: of the file being written, or of the one before it."""
-        return await asyncio.to_thread(self._file.read, older)
+        """Oldest first: of the file being written, or of the one before it. Of other processes, what they
+        wrote up to `BATCH_S` ago."""
+        return await asyncio.to_thread(self._read, older)
+
+    def _read(self, older: bool) -> list[str]:
+        lines = self._file.read(older)
+        if not self._others:
+            return lines
+        for path in self._others:
+            lines += _lines(_older(path) if older else path)
+        # Every line begins with the same mark and then its time.
+        return sorted(lines)
 
     def _write(self) -> None:
         self._due = False
@@ -105,16 +119,13 @@ class _File:
     def __init__(self, path: Path, size_limit: int) -> None:
         self.waiting: deque[Answered] = deque(maxlen=WAITING_LIMIT)
         self._path = path
-        self._older = path.with_name(path.name + ".1")
+        self._older = _older(path)
         self._size_limit = size_limit
         self._writing = threading.Lock()
 
     def read(self, older: bool) -> list[str]:
         self.write_waiting()
-        try:
-            return (self._older if older else self._path).read_text("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return []
+        return _lines(self._older if older else self._path)
 
     def write_waiting(self) -> None:
         with self._writing:
@@ -133,3 +144,14 @@ class _File:
             size = file.tell()
         if size > self._size_limit:
             self._path.replace(self._older)
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(path.name + ".1")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8", "replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []

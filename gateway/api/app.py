@@ -10,6 +10,7 @@ from gateway.api.edge import Edge
 from gateway.api.errors import Errors
 from gateway.api.front import Front
 from gateway.api.job import Job
+from gateway.api.measure_files import MeasureFiles
 from gateway.api.measures import Measures
 from gateway.api.operations import Site
 from gateway.api.router import build_router
@@ -18,6 +19,7 @@ from gateway.api.run import Run
 from gateway.api.short import Short
 from gateway.backends.connect import Backends
 
+ACCESS_LOG = "access.log"
 ASKED_HEADERS = ("Authorization", "Content-Type", "Accept", "Prefer", "Idempotency-Key", "X-Request-ID")
 TOLD_HEADERS = (
     "Location",
@@ -33,10 +35,22 @@ TOLD_HEADERS = (
 )
 
 
-def build_app(backends: Backends) -> ASGIApp:
+def build_site(backends: Backends) -> Site:
+    """What its endpoints share; of several processes, with the folders of the others."""
+    settings, measures = backends.settings, Measures()
+    every = settings.every_dir
+    access_log = AccessLog(
+        settings.own_dir / ACCESS_LOG,
+        others=[folder / ACCESS_LOG for folder in every if folder != settings.own_dir],
+    )
+    files = MeasureFiles(measures, settings.own_dir, every) if settings.process else None
+    return Site(backends, measures, files, access_log, OPERATIONS)
+
+
+def build_app(backends: Backends, site: Site | None = None) -> ASGIApp:
     """The HTTP API over open backends. Knows nothing of their opening and closing."""
-    measures = Measures()
-    site = Site(backends, measures, AccessLog(backends.settings.data_dir / "access.log"), OPERATIONS)
+    site = site or build_site(backends)
+    measures = site.measures
     origins = backends.settings.cors_origins.split()
     run = Run(site)
     return Front(

@@ -2,6 +2,7 @@
 outcomes, never callers or ids."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -38,8 +39,23 @@ class Measures:
             ["outcome"],
         )
         self._registry = CollectorRegistry()
-        for tally in (self._requests, self._calls, self._routes, self._events):
+        self._tallies: dict[str, Count | Times] = {
+            "requests": self._requests,
+            "calls": self._calls,
+            "routes": self._routes,
+            "events": self._events,
+        }
+        for tally in self._tallies.values():
             self._registry.register(tally)
+
+    def rows(self) -> dict[str, object]:
+        """All that was counted, as JSON has it."""
+        return {name: tally.rows() for name, tally in self._tallies.items()}
+
+    def take(self, rows: Mapping[str, Any]) -> None:
+        """Adds what another counted. Raises KeyError, TypeError, ValueError for what is none of that."""
+        for name, tally in self._tallies.items():
+            tally.take(rows[name])
 
     def answered(self, *, method: str, route: str, status: int, took_s: float) -> None:
         """A method that is none of HTTP's common ones is `other`: what callers make up must not become

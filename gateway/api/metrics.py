@@ -8,7 +8,9 @@ from gateway.api.operations import Ask
 
 async def metrics(ask: Ask) -> Response:
     ledger, registry = ask.backends.ledger, ask.backends.registry
-    text = ask.site.measures.render(
+    files = ask.site.measure_files
+    measures = ask.site.measures if files is None else await files.sum()
+    text = measures.render(
         await ledger.census(),
         await ledger.totals(),
         services=sum(1 for _ in registry.all()),

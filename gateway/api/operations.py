@@ -11,6 +11,7 @@ from starlette.responses import Response
 from gateway.api.access_log import AccessLog
 from gateway.api.guard import Access
 from gateway.api.incoming import Incoming
+from gateway.api.measure_files import MeasureFiles
 from gateway.api.measures import Measures
 from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
@@ -43,6 +44,8 @@ class Site:
 
     backends: Backends
     measures: Measures
+    measure_files: MeasureFiles | None
+    """Where other processes share the port."""
     access_log: AccessLog
     operations: tuple[Operation, ...]
 

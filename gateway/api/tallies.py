@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -20,6 +21,15 @@ class Count(Collector):
     def add(self, *labels: str) -> None:
         """One more, of these values of the labels."""
         self._counts[labels] += 1
+
+    def rows(self) -> list[Any]:
+        """All of it as JSON has it: `[[labels, count], …]`."""
+        return [[labels, count] for labels, count in self._counts.items()]
+
+    def take(self, rows: Sequence[Any]) -> None:
+        """Adds another's rows."""
+        for labels, count in rows:
+            self._counts[tuple(labels)] += count
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
@@ -46,6 +56,18 @@ class Times(Collector):
             self._sums_s[labels] = 0.0
         counts[bisect_left(self._bounds_s, took_s)] += 1
         self._sums_s[labels] += took_s
+
+    def rows(self) -> list[Any]:
+        """All of it as JSON has it: `[[labels, [count, …], sum], …]`."""
+        return [[labels, list(counts), self._sums_s[labels]] for labels, counts in self._counts.items()]
+
+    def take(self, rows: Sequence[Any]) -> None:
+        """Adds another's rows, of the same buckets."""
+        for row, counts, sum_s in rows:
+            labels = tuple(row)
+            known = self._counts.get(labels, [0] * (len(self._bounds_s) + 1))
+            self._counts[labels] = [mine + theirs for mine, theirs in zip(known, counts, strict=True)]
+            self._sums_s[labels] = self._sums_s.get(labels, 0.0) + sum_s
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)

@@ -237,7 +237,7 @@ class Connection(asyncio.Protocol):
         """The next one's turn, if there is one and the connection stays."""
         self._state.total_requests += 1
         self._answering = None
-        if not request.keep_alive:
+        if not request.keep_alive or self._line.transport.is_closing():
             self._line.transport.close()
             return
         if self._queue:

@@ -117,8 +117,9 @@ class Request:
         self._wake()
 
     def depart(self) -> None:
-        """The client is gone."""
-        if not self.complete:
+        """The client is gone. One that has every byte it was told of leaves nothing behind."""
+        whole = self.complete or (self._begun and self._left == 0)
+        if not whole:
             self.departure.happen()
         self._wake()
 
@@ -207,6 +208,9 @@ class Request:
         if self._chunked:
             framed = (b"%x\r\n" % len(piece), piece, b"\r\n") if piece else ()
             self._line.transport.writelines((head, *framed, b"" if more else b"0\r\n\r\n"))
+        elif not (head or piece):
+            # The end of an answer whose every byte went out: its client may be gone, as it should.
+            return
         elif len(piece) <= TOGETHER:
             self._line.transport.write(head + piece)
         else:

@@ -70,6 +70,17 @@ async def test_the_file_gives_way_to_a_new_one_before_it_grows_too_large(tmp_pat
     assert [line.split()[-3] for line in older + newer][-1] == "/job/29"
 
 
+async def test_lines_of_processes_on_one_port_are_read_together(tmp_path: Path) -> None:
+    paths = [tmp_path / "1.log", tmp_path / "2.log", tmp_path / "not there.log"]
+    mine, theirs = AccessLog(paths[0], others=paths[1:]), AccessLog(paths[1])
+    for second in range(10):
+        at = AT.replace(second=second)
+        (mine, theirs)[second % 2].note(answered(path=f"/job/{second}")._replace(at=at))
+    await theirs.lines(older=False)
+    lines = await mine.lines(older=False)
+    assert [line.split()[-3] for line in lines] == [f"/job/{second}" for second in range(10)]
+
+
 async def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "no such folder" / "access.log")
     log.note(answered())

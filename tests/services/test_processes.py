@@ -104,6 +104,41 @@ def test_two_processes_answer_on_one_port_with_one_view(
             assert answer["state"] == "succeeded"
 
 
+def counted(gateway: GatewayProcess) -> float:
+    """Calls of /run that went well, by one answer of /metrics."""
+    text = ask(gateway, "GET", "/metrics").text
+    name = 'oscar_gateway_calls_total{outcome="ok",service="shout"} '
+    return sum(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
+
+
+def test_measures_and_access_lines_are_those_of_all_processes(gateway: GatewayProcess) -> None:
+    deploy(gateway, SHOUT)
+    for _ in range(12):
+        assert ask(gateway, "POST", "/run/shout", content=b"hello").text == "HELLO"
+    seen = [counted(gateway)]
+
+    def all_are_seen() -> bool:
+        seen.append(counted(gateway))
+        return seen[-1] == 12
+
+    wait_for(all_are_seen)
+    assert [counted(gateway) for _ in range(8)] == [12] * 8
+    assert seen == sorted(seen)
+    for child in children(gateway).values():
+        child.kill()
+    wait_for(lambda: "oscar_gateway" in metrics_if_any(gateway), within_s=30)
+    assert counted(gateway) == 12
+    lines = ask(gateway, "GET", "/system/logs").json()["logs"]
+    assert sum(line["path"] == "/run/shout" for line in lines) == 12
+
+
+def metrics_if_any(gateway: GatewayProcess) -> str:
+    try:
+        return ask(gateway, "GET", "/metrics").text
+    except httpx.TransportError:
+        return ""
+
+
 def test_a_killed_process_is_replaced_and_no_accepted_job_is_lost(
     gateway: GatewayProcess, tmp_path: Path, parts: dict[str, str]
 ) -> None:
