@@ -73,14 +73,14 @@ class Face:
             request = read_request(scope, receive, held, request_id=request_id)
             return await self._operate(request)
         except S3Error as error:
-            return _refusal(error, scope, request_id)
+            return self._refusal(error, scope, request_id)
         except Problem as problem:
-            return _refusal(error_of(problem), scope, request_id)
+            return self._refusal(error_of(problem), scope, request_id)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is left to read it
         except Exception:
             log.exception("s3.broke", request=request_id)
-            return _refusal(S3Error("InternalError", "something went wrong here"), scope, request_id)
+            return self._refusal(S3Error("InternalError", "something went wrong here"), scope, request_id)
 
     async def _operate(self, request: S3Request) -> Response:
         identity = authenticate(request, self._store.provider, now=datetime.now(UTC))
@@ -89,11 +89,15 @@ class Face:
         operation = find_operation(request)
         return await operation(Call(self._store, request, identity))
 
-
-def _refusal(error: S3Error, scope: Scope, request_id: str) -> Response:
-    if error.status >= 500 and error.code != "NotImplemented":
-        log.warning("s3.failed", request=request_id, code=error.code, message=error.message)
-    if scope["method"] == "HEAD" or error.code == "NotModified":
-        return Response(status_code=error.status)
-    content = error_document(error, resource=scope["path"], request_id=request_id)
-    return Response(content, error.status, media_type="application/xml")
+    def _refusal(self, error: S3Error, scope: Scope, request_id: str) -> Response:
+        if error.status >= 500 and error.code != "NotImplemented":
+            log.warning("s3.failed", request=request_id, code=error.code, message=error.message)
+        if scope["method"] == "HEAD":
+            # Also to strangers, as AWS: so clients learn the region to sign for.
+            return Response(
+                status_code=error.status, headers={"x-amz-bucket-region": self._store.provider.region}
+            )
+        if error.code == "NotModified":
+            return Response(status_code=error.status)
+        content = error_document(error, resource=scope["path"], request_id=request_id)
+        return Response(content, error.status, media_type="application/xml")
