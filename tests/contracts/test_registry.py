@@ -213,6 +213,12 @@ async def test_processes_on_a_shared_folder_see_each_others_services(tmp_path: P
         assert list(other.all()) == []
 
 
+async def test_who_looks_a_service_up_sees_what_another_process_has_just_written(tmp_path: Path) -> None:
+    async with open_directory(tmp_path, shared=True) as one, open_directory(tmp_path, shared=True) as other:
+        await one.create(deployed("grey"))
+        assert await other.look_up("grey") == deployed("grey")
+
+
 class TestDirectory:
     """What only the folder promises: how it looks to people, and to a gateway that finds it damaged."""
 

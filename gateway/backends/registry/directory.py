@@ -95,6 +95,7 @@ class DirectoryRegistry:
         return self._unreadable
 
     async def look_up(self, name: str) -> Deployed | None:
+        await asyncio.to_thread(self._look)
         return self.get(name)
 
     async def ready(self) -> None:
