@@ -44,7 +44,7 @@ async def _recover_live(backends: Backends, *, unlaunched_s: float) -> frozenset
         elif job.state is JobState.STARTING:
             if await _claimed_for(backends, job) >= timedelta(seconds=unlaunched_s):
                 await _relaunch(backends, job)
-        elif job.attempt_id not in known:
+        elif job.attempt_id not in known and not await backends.launcher.elsewhere(job.attempt_id):
             await settle_attempt(backends, _lost(job))
     return known
 

@@ -17,7 +17,7 @@ import structlog
 from gateway.domain.job import EndReason
 from gateway.domain.problems import Conflict, Invalid, NotFound, TooLarge, Unavailable
 from gateway.executors.archive import OVERHEAD, pack_workspace, unpack_outputs
-from gateway.executors.engine import Engine
+from gateway.executors.engine import TRANSFER_S, Engine
 from gateway.executors.protocol import Ended, Run, View
 from gateway.staging import layout
 from gateway.staging.capture import Capture
@@ -41,6 +41,10 @@ LOOK_S = 1.0
 """Between two looks at a running container's limits."""
 ENGINE_AWAY_S = 600.0
 """An engine that is away for longer has lost the run, as far as we can tell."""
+FETCHED_WITHIN_S = TRANSFER_S
+"""What another process left lying for longer after its end is nobody's any more."""
+STARTED_WITHIN_S = 30.0
+"""So is what it made, and did not start."""
 
 HOME, TIED, LIMIT = "oscar-gateway.home", "oscar-gateway.tied", "oscar-gateway.limit-s"
 
@@ -49,7 +53,7 @@ class DockerExecutor:
     def __init__(
         self, engine: Engine, *, home: str, log_limit: int, output_limit: int, grace_s: float = GRACE_S
     ) -> None:
-        """`home` tells our containers from another gateway's. Limits in bytes."""
+        """`home` tells our containers from another process's. Limits in bytes."""
         self._engine = engine
         self._home = home
         self._log_limit = log_limit
@@ -105,6 +109,17 @@ class DockerExecutor:
             return
         await asyncio.to_thread(write_whole, str(workspace), layout.STOP, reason.value)
         await self._engine.kill(_name(run_id), "SIGTERM")
+
+    async def elsewhere(self, run_id: str) -> bool:
+        try:
+            container = await self._engine.inspect(_name(run_id))
+        except NotFound:
+            return False
+        if self._is_own(container):
+            return False
+        state = container["State"]
+        ended = state["Status"] in ("exited", "dead")
+        return not (ended and time.time() - _moment(state["FinishedAt"]) > FETCHED_WITHIN_S)
 
     async def collect_log(self, run_id: str, workspace: Path) -> None:
         if not (workspace / layout.EXIT).exists():
@@ -164,12 +179,29 @@ class DockerExecutor:
             await self._engine.pull(run.image)
             await self._engine.create(name, config)
         except Conflict:
-            if await self.begun(run.id, run.workspace):
+            if await self._begins(run):
                 return False
             # A life of ours ended between making and starting it: what is in it may be torn.
             await self._engine.remove(name)
             await self._engine.create(name, config)
         return True
+
+    async def _begins(self, run: Run) -> bool:
+        """Whether the container whose name is taken was started, or is now: another process may be making
+        it, and the engine takes the name before it shows anything."""
+        until = time.monotonic() + STARTED_WITHIN_S
+        while not await self.begun(run.id, run.workspace):
+            with contextlib.suppress(NotFound):
+                if self._is_own(await self._engine.inspect(_name(run.id))):
+                    return False
+            if time.monotonic() > until:
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
+
+    def _is_own(self, container: dict[str, Any]) -> bool:
+        """Of this data folder, or of nobody we know."""
+        return (container["Config"]["Labels"] or {}).get(HOME, self._home) == self._home
 
     def _config(self, run: Run) -> dict[str, Any]:
         host: dict[str, Any] = {

@@ -1,13 +1,15 @@
 """Pick an executor by its URL. The one place that names implementations; what is not picked is not
 imported."""
 
-import hashlib
+import secrets
+from pathlib import Path
 
 import structlog
 
 from gateway.domain.problems import Unavailable
 from gateway.executors.process import ProcessExecutor
 from gateway.executors.protocol import Executor
+from gateway.private_file import create_file, make_folder
 from gateway.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -47,10 +49,22 @@ def _docker(settings: Settings) -> Executor:
     from gateway.executors.docker import DockerExecutor  # noqa: PLC0415  # optional: only where it is picked
     from gateway.executors.engine import Engine  # noqa: PLC0415
 
-    home = hashlib.sha256(str(settings.own_dir.absolute()).encode()).hexdigest()[:16]
     return DockerExecutor(
         Engine(settings.docker_url),
-        home=home,
+        home=_home(settings.own_dir),
         log_limit=settings.log_limit,
         output_limit=settings.output_limit,
     )
+
+
+def _home(own_dir: Path) -> str:
+    """A name for a process's folder that no other on the engine has, made once: in containers all have the same
+    path. Raises SettingsError."""
+    file = own_dir / "engine-home"
+    try:
+        if not file.exists():
+            make_folder(own_dir)
+            create_file(file, secrets.token_hex(8).encode())
+        return file.read_text()
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {file.name} cannot be kept there: {error.strerror}") from error

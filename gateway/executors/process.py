@@ -88,6 +88,9 @@ class ProcessExecutor:
             with contextlib.suppress(FileNotFoundError):
                 await asyncio.to_thread(write_whole, str(workspace), layout.STOP, reason.value)
 
+    async def elsewhere(self, run_id: str) -> bool:  # noqa: ARG002  # processes are their starter's alone
+        return False
+
     async def collect_log(self, run_id: str, workspace: Path) -> None:
         """Nothing to do: the runner writes it."""
 

@@ -74,8 +74,14 @@ class Executor(Protocol):
         ended."""
         ...
 
+    async def elsewhere(self, run_id: str) -> bool:
+        """Whether another process of ours has it in hand: it is that one's to end and to remove. Raises
+        Unavailable."""
+        ...
+
     async def collect_log(self, run_id: str, workspace: Path) -> None:
-        """Bring the workspace's `log` up to date while it runs. Raises Unavailable."""
+        """Bring the workspace's `log` up to date while it runs; any folder will do for a run that is
+        elsewhere. Raises Unavailable."""
         ...
 
     async def remove(self, run_id: str, workspace: Path) -> None:

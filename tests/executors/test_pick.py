@@ -19,7 +19,9 @@ async def test_without_an_engine_scripts_run_as_processes(url: str, tmp_path: Pa
 
 
 async def test_an_engine_that_is_asked_for_and_away_is_told(tmp_path: Path) -> None:
-    executor = await open_executor("docker:", Settings(docker_url=f"unix://{tmp_path}/nobody.sock"))
+    executor = await open_executor(
+        "docker:", Settings(data_dir=tmp_path, docker_url=f"unix://{tmp_path}/nobody.sock")
+    )
     with pytest.raises(Exception, match="does not answer"):
         await executor.ready()
     await executor.close()

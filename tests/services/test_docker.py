@@ -1,6 +1,9 @@
 """What only a real container engine can show."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from gateway.executors.protocol import Run
 from gateway.staging.environment import Occasion
 from gateway.staging.workspace import Workspace, lay_out
 from tests.contracts.container_engine import IMAGE, URL, make_image, open_engine
+from tests.polling import until
 
 pytestmark = pytest.mark.services
 LOG_LIMIT = 1 << 20
@@ -130,3 +134,39 @@ async def test_a_background_process_does_not_outlive_its_script(
     ended = await executor.wait(run.id, run.workspace)
     await executor.remove(run.id, run.workspace)
     assert (ended.exit_code, ended.took_s < 10) == (0, True)
+
+
+async def test_a_run_of_another_process_is_known_as_such_and_its_log_can_be_read(tmp_path: Path) -> None:
+    async with (
+        open_engine(log_limit=LOG_LIMIT, home="other") as other,
+        open_engine(log_limit=LOG_LIMIT) as executor,
+    ):
+        run = prepared(other, tmp_path / "w", "echo told; sleep 20")
+        assert not await executor.elsewhere(run.id)
+        await other.start(run)
+        assert await executor.elsewhere(run.id)
+        assert not await other.elsewhere(run.id)
+        folder = tmp_path / "read"
+        folder.mkdir()
+
+        async def told() -> bool:
+            await executor.collect_log(run.id, folder)
+            return Workspace(folder).stdout.read_text() == "told\n"
+
+        await until(told)
+        await other.remove(run.id, run.workspace)
+        assert not await executor.elsewhere(run.id)
+
+
+async def test_a_run_that_two_processes_start_runs_once(
+    executor: DockerExecutor, docker: Docker, tmp_path: Path
+) -> None:
+    async with open_engine(log_limit=LOG_LIMIT, home="other") as other:
+        mine = prepared(executor, tmp_path / "w", "echo once; sleep 20")
+        theirs = replace(mine, workspace=tmp_path / "theirs")
+        shutil.copytree(mine.workspace, theirs.workspace)
+        await asyncio.gather(executor.start(mine), other.start(theirs))
+        assert await executor.elsewhere(mine.id) != await other.elsewhere(mine.id)
+        container = await docker.containers.container(f"oscar-gateway.{mine.id}").show()
+        assert container["State"]["Running"]
+        await executor.remove(mine.id, mine.workspace)

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -76,10 +77,17 @@ class LocalLauncher:
             workspace = self._workspace(order.attempt)
             if not await self._executor.begun(order.attempt, workspace.root):
                 await self._start(order, workspace)
-            self._watch(order.attempt)
+            if await self._executor.elsewhere(order.attempt):
+                # Another worker was first: its ending is that one's to tell.
+                await asyncio.to_thread(remove, workspace.root)
+            else:
+                self._watch(order.attempt)
 
     async def known(self) -> frozenset[AttemptId]:
         return frozenset(self._watched) | frozenset(self._ended)
+
+    async def elsewhere(self, attempt: AttemptId) -> bool:
+        return await self._executor.elsewhere(attempt)
 
     async def endings(self) -> AsyncIterator[Ending]:
         while True:
@@ -113,6 +121,12 @@ class LocalLauncher:
         workspace = self._workspace(attempt)
         if attempt in self._watched:
             await self._executor.collect_log(attempt, workspace.root)
+        elif not workspace.root.exists() and await self.elsewhere(attempt):
+            with TemporaryDirectory(prefix=f"{attempt}.", suffix=GONE, dir=self._folder) as folder:
+                await self._executor.collect_log(attempt, Path(folder))
+                async for chunk in read_file(Workspace(Path(folder)).log):
+                    yield chunk
+            return
         if workspace.log.exists():
             async for chunk in read_file(workspace.log):
                 yield chunk

@@ -40,6 +40,11 @@ class Launcher(Protocol):
         """Attempts there is anything of: running, or ended and not yet forgotten."""
         ...
 
+    async def elsewhere(self, attempt: AttemptId) -> bool:
+        """Whether one that is not known here is in another worker's hands, which tells how it ended. Raises
+        Unavailable."""
+        ...
+
     def endings(self) -> AsyncIterator[Ending]:
         """Each ended attempt, with outputs stored and log and result kept; again and again, until it is
         forgotten. One reader at a time; the first step tells of those that ended while nobody listened."""

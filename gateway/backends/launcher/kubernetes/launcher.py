@@ -88,6 +88,9 @@ class KubernetesLauncher:
         listed = await self._cluster.list(self._jobs, ATTEMPT_LABEL)
         return frozenset(filter(None, map(attempt_of, listed["items"])))
 
+    async def elsewhere(self, attempt: AttemptId) -> bool:  # noqa: ARG002  # every worker knows all
+        return False
+
     async def endings(self) -> AsyncIterator[Ending]:
         async for ending in self._watch.endings(repeat_s=REPEAT_S):
             yield ending
