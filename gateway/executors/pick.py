@@ -58,8 +58,8 @@ def _docker(settings: Settings) -> Executor:
 
 
 def _home(own_dir: Path) -> str:
-    """A name for a process's folder that no other on the engine has, made once: in containers all have the same
-    path. Raises SettingsError."""
+    """A name for a process's folder that no other on the engine has, made once: in containers all have the
+    same path. Raises SettingsError."""
     file = own_dir / "engine-home"
     try:
         if not file.exists():
