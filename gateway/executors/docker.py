@@ -201,7 +201,7 @@ class DockerExecutor:
 
     def _is_own(self, container: dict[str, Any]) -> bool:
         """Of this data folder, or of nobody we know."""
-        return (container["Config"]["Labels"] or {}).get(HOME, self._home) == self._home
+        return bool((container["Config"]["Labels"] or {}).get(HOME, self._home) == self._home)
 
     def _config(self, run: Run) -> dict[str, Any]:
         host: dict[str, Any] = {
