@@ -58,9 +58,9 @@ async def test_a_call_that_outlasts_its_wait_is_handed_over_and_fetched_by_the_s
     gateway: Gateway, tmp_path: Path
 ) -> None:
     until_told = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
-    token = await gateway.deploy("long", f"echo run >> {tmp_path}/runs; {until_told}; echo done")
+    token = await gateway.deploy("held-long", f"echo run >> {tmp_path}/runs; {until_told}; echo done")
     mine = {"Authorization": f"Bearer {token}"}
-    told = await gateway.bare.post("/run/long", headers=mine | wish(wait=1))
+    told = await gateway.bare.post("/run/held-long", headers=mine | wish(wait=1))
     assert told.status_code == 202
     assert told.headers["x-oscar-route"] == "job; reason=preferred"
     assert told.headers["preference-applied"] == "wait=1"
@@ -78,9 +78,9 @@ async def test_a_call_that_outlasts_its_wait_is_handed_over_and_fetched_by_the_s
 
 
 async def test_only_who_may_call_the_service_may_fetch(gateway: Gateway) -> None:
-    await gateway.deploy("mine", "echo secret")
-    other = await gateway.deploy("other")
-    told = await gateway.http.post("/run/mine", headers=wish(respond_async=True))
+    await gateway.deploy("held-mine", "echo secret")
+    other = await gateway.deploy("held-other")
+    told = await gateway.http.post("/run/held-mine", headers=wish(respond_async=True))
     for path in (told.headers["location"], told.headers["location"] + "/answer", "/v1/calls/absent"):
         answer = await gateway.bare.get(path, headers={"Authorization": f"Bearer {other}"})
         assert answer.status_code == 401
@@ -88,8 +88,8 @@ async def test_only_who_may_call_the_service_may_fetch(gateway: Gateway) -> None
 
 
 async def test_asynchronous_is_answered_at_once(gateway: Gateway) -> None:
-    await gateway.deploy("later", "sleep 0.2; echo done")
-    told = await gateway.http.post("/run/later", headers=wish(respond_async=True))
+    await gateway.deploy("held-later", "sleep 0.2; echo done")
+    told = await gateway.http.post("/run/held-later", headers=wish(respond_async=True))
     assert (told.status_code, told.headers["preference-applied"]) == (202, "respond-async")
     ended = await gateway.http.get(told.headers["location"], headers=wish(wait=10), follow_redirects=True)
     assert ended.text == "done\n"
@@ -97,17 +97,17 @@ async def test_asynchronous_is_answered_at_once(gateway: Gateway) -> None:
 
 async def test_a_script_of_a_held_call_past_its_limit_is_a_504(gateway: Gateway) -> None:
     annotations = AS_JOB | {"oscar-gateway/job-seconds": "1", "oscar-gateway/tries": "3"}
-    await gateway.deploy("slow", "sleep 60", annotations=annotations)
-    answer = await gateway.http.post("/run/slow")
+    await gateway.deploy("held-slow", "sleep 60", annotations=annotations)
+    answer = await gateway.http.post("/run/held-slow")
     assert answer.status_code == 504
-    (job,) = (await gateway.http.get("/v1/jobs", params={"service": "slow"})).json()["jobs"]
+    (job,) = (await gateway.http.get("/v1/jobs", params={"service": "held-slow"})).json()["jobs"]
     assert job["attempt_count"] == 1
 
 
 async def test_the_same_key_finds_the_same_call(gateway: Gateway, tmp_path: Path) -> None:
-    await gateway.deploy("keyed", f"echo run >> {tmp_path}/runs; echo done", annotations=AS_JOB)
+    await gateway.deploy("held-keyed", f"echo run >> {tmp_path}/runs; echo done", annotations=AS_JOB)
     headers = {"Idempotency-Key": '"one"'}
-    answers = [await gateway.http.post("/run/keyed", headers=headers) for _ in range(2)]
+    answers = [await gateway.http.post("/run/held-keyed", headers=headers) for _ in range(2)]
     assert [answer.text for answer in answers] == ["done\n", "done\n"]
     assert (tmp_path / "runs").read_text() == "run\n"
 
@@ -136,40 +136,40 @@ async def left(gateway: Gateway, service: str, tmp_path: Path, headers: list[tup
 
 
 async def test_a_client_that_hangs_up_ends_its_held_call(gateway: Gateway, tmp_path: Path) -> None:
-    await gateway.deploy("left", f"touch {tmp_path}/began; sleep 20", annotations=AS_JOB)
-    job = await left(gateway, "left", tmp_path, [])
+    await gateway.deploy("held-left", f"touch {tmp_path}/began; sleep 20", annotations=AS_JOB)
+    job = await left(gateway, "held-left", tmp_path, [])
     assert (await gateway.job(job))["state"] == "cancelled"
     assert (await gateway.http.get(f"/v1/calls/{job}/answer")).status_code == 409
 
 
 async def test_a_client_that_can_come_back_leaves_its_call_running(gateway: Gateway, tmp_path: Path) -> None:
-    await gateway.deploy("back", f"touch {tmp_path}/began; sleep 0.5; echo done", annotations=AS_JOB)
-    job = await left(gateway, "back", tmp_path, [(b"idempotency-key", b'"k"')])
+    await gateway.deploy("held-back", f"touch {tmp_path}/began; sleep 0.5; echo done", annotations=AS_JOB)
+    job = await left(gateway, "held-back", tmp_path, [(b"idempotency-key", b'"k"')])
     assert (await gateway.job(job))["state"] == "succeeded"
-    assert (await gateway.http.post("/run/back", headers={"Idempotency-Key": '"k"'})).text == "done\n"
+    assert (await gateway.http.post("/run/held-back", headers={"Idempotency-Key": '"k"'})).text == "done\n"
 
 
 async def test_what_calls_take_is_learned_and_kept_across_restarts(gateway: Gateway) -> None:
-    await gateway.deploy("learned", "echo done")
-    deployed = gateway.backends.registry.get("learned")
+    await gateway.deploy("held-learned", "echo done")
+    deployed = gateway.backends.registry.get("held-learned")
     assert deployed is not None
     for _ in range(3):
         learn_duration(gateway.backends, deployed.uid, 500.0)
     await keep_durations(gateway.backends)
     gateway.backends.learned.accounts.clear()
-    assert (await gateway.http.post("/run/learned")).headers["x-oscar-route"] == "direct; reason=short"
+    assert (await gateway.http.post("/run/held-learned")).headers["x-oscar-route"] == "direct; reason=short"
     await recall_durations(gateway.backends)
-    answer = await gateway.http.post("/run/learned")
+    answer = await gateway.http.post("/run/held-learned")
     assert (answer.text, answer.headers["x-oscar-route"]) == ("done\n", "job; reason=recent")
 
 
 async def test_calls_cut_at_their_limit_make_the_next_ones_jobs(tmp_path: Path) -> None:
     async with open_gateway(tmp_path, direct_limit_s=0.5, call_limit_s=1) as gateway:
-        await gateway.deploy("slow", "sleep 2; echo done")
-        cut = await asyncio.gather(*(gateway.http.post("/run/slow") for _ in range(3)))
+        await gateway.deploy("held-slow", "sleep 2; echo done")
+        cut = await asyncio.gather(*(gateway.http.post("/run/held-slow") for _ in range(3)))
         assert {answer.status_code for answer in cut} == {504}
-        assert "CALL_LIMIT_S" in cut[0].text and "/job/slow" in cut[0].text
-        answer = await gateway.http.post("/run/slow")
+        assert "CALL_LIMIT_S" in cut[0].text and "/job/held-slow" in cut[0].text
+        answer = await gateway.http.post("/run/held-slow")
         assert (answer.status_code, answer.text) == (200, "done\n")
 
 
@@ -191,11 +191,13 @@ async def narrow(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 async def test_one_services_calls_do_not_take_anothers_places(narrow: Gateway, tmp_path: Path) -> None:
     await narrow.deploy("quick", "echo done")
-    token = await narrow.deploy("slow", f"touch {tmp_path}/began; sleep 20")
+    token = await narrow.deploy("held-slow", f"touch {tmp_path}/began; sleep 20")
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        slow = tasks.create_task(narrow.bare.post("/run/slow", headers={"Authorization": f"Bearer {token}"}))
+        slow = tasks.create_task(
+            narrow.bare.post("/run/held-slow", headers={"Authorization": f"Bearer {token}"})
+        )
         await eventually(lambda: exists(tmp_path / "began"))
-        refused = await narrow.http.post("/run/slow")
+        refused = await narrow.http.post("/run/held-slow")
         served = await narrow.http.post("/run/quick")
         slow.cancel()
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
