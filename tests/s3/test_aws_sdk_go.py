@@ -1,33 +1,22 @@
 """aws-sdk-go as oscar-cli uses it, against the face: a program of ours (`aws_sdk_go/`), built once, runs each
-operation. Without Go it is skipped, and fails with `CI=true`."""
+operation."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.go_program import build_program
 from tests.s3.conftest import Served
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-SOURCE = Path(__file__).parent / "aws_sdk_go"
-BUILD_S = 500
 RUN_S = 90
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Go to build tests/s3/aws_sdk_go with")
-        pytest.skip("no Go here")
-    built = tmp_path_factory.mktemp("aws-sdk-go") / "program"
-    command = [go, "build", "-mod=readonly", "-o", str(built), "."]
-    subprocess.run(command, cwd=SOURCE, check=True, timeout=BUILD_S)
-    return built
+    return build_program(Path(__file__).parent / "aws_sdk_go", tmp_path_factory.mktemp("program"))
 
 
 @pytest.mark.parametrize(

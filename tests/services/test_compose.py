@@ -1,16 +1,21 @@
 """docker-compose.yml keeps its promises: its own processes, wired as the file says, with a real engine."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.contracts.container_engine import IMAGE, make_image
 from tests.gateway_process import wait_for
-from tests.servers.composition import Composition, composition, read_services
+from tests.go_program import build_program
+from tests.servers.composition import FILE, Composition, composition, read_services
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
 
@@ -144,6 +149,31 @@ def test_two_workers_share_the_work_and_leave_each_others_alone(
             assert reaches(http, job, "succeeded")["attempt_count"] == 1
     finally:
         assert composed.stop("worker-2") == 0, composed.log("worker-2")
+
+
+def test_compose_itself_takes_the_file_and_says_what_has_to_be_given(tmp_path: Path) -> None:
+    program = build_program(Path(__file__).parent / "compose_file", tmp_path)
+
+    def loaded(**variables: str) -> subprocess.CompletedProcess[str]:
+        given = {"PATH": os.environ["PATH"], **variables}
+        return subprocess.run(
+            [program, FILE], env=given, capture_output=True, text=True, timeout=30, check=False
+        )
+
+    taken = loaded(DOCKER_GROUP="999")
+    assert taken.returncode == 0, taken.stderr
+    services = yaml.safe_load(taken.stdout)["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert {(port["host_ip"], port["published"]) for port in ports} == {
+        ("127.0.0.1", "8080"),
+        ("127.0.0.1", "9000"),
+    }
+    for name, service in services.items():
+        assert name == "secrets" or service["healthcheck"], name
+        assert name in ("gateway", "worker", "secrets") or re.search(r":.*\d", service["image"]), name
+    refused = loaded()
+    assert refused.returncode == 1
+    assert "DOCKER_GROUP" in refused.stderr
 
 
 def test_no_secret_stands_in_the_file_or_comes_from_its_environment(composed: Composition) -> None:
