@@ -4,32 +4,21 @@ credential."""
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from gateway.actions.answer_call import answer_call
-from gateway.actions.await_job import await_job
 from gateway.actions.find_job import require_called_job
 from gateway.actions.hold_call import come_again_s
 from gateway.api.answers import json_answer
 from gateway.api.held import status_of_call
-from gateway.api.incoming import while_connected
-from gateway.api.jobs import WAIT_LIMIT_S
 from gateway.api.operations import Ask
+from gateway.api.waiting import wait_as_preferred
 from gateway.domain.body import pieces_of
 from gateway.domain.job import Job
-from gateway.domain.prefer import parse_prefer
 from gateway.domain.problems import Conflict
 
 
 async def read(ask: Ask) -> Response:
-    """Where it stands; with `Prefer: wait=N` once it has ended, at most N and `WAIT_LIMIT_S` seconds later.
+    """Where it stands; with `Prefer: wait=N` once it has ended, at most N seconds later.
     Ended: 303 to its answer."""
-    job = await _job(ask)
-    headers = {"Vary": "Prefer"}
-    wait_s = parse_prefer(ask.headers.getlist("prefer")).wait_s
-    if wait_s is not None:
-        wait_s = min(wait_s, WAIT_LIMIT_S)
-        headers["Preference-Applied"] = f"wait={wait_s}"
-        await ask.incoming.whole()
-        async with while_connected(ask.incoming):
-            job = await await_job(ask.backends, job.id, within_s=wait_s)
+    job, headers = await wait_as_preferred(ask, await _job(ask))
     if job.final:
         return RedirectResponse(f"/v1/calls/{job.id}/answer", 303, headers)
     headers["Retry-After"] = str(come_again_s(ask.backends, job))

@@ -5,22 +5,17 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response
 
-from gateway.actions.await_job import await_job
 from gateway.actions.cancel_job import cancel_job
 from gateway.actions.find_job import require_job, require_own_job
 from gateway.actions.find_service import require_visible
 from gateway.api.answers import json_answer, milliseconds
-from gateway.api.incoming import while_connected
 from gateway.api.logs import OSCAR_STATUS
 from gateway.api.operations import Ask
 from gateway.api.paging import cursor_in, next_page
 from gateway.api.query import moment, whole_number, words
+from gateway.api.waiting import wait_as_preferred
 from gateway.domain.job import Attempt, Cause, Job, JobQuery, JobState
-from gateway.domain.prefer import parse_prefer
 from gateway.domain.problems import Forbidden, Invalid
-
-WAIT_LIMIT_S = 60
-"""How long one request may wait for a job's end; proxies cut longer ones."""
 
 PAGE_LIMIT = 1000
 
@@ -52,16 +47,9 @@ async def list_jobs(ask: Ask) -> Response:
 
 
 async def read(ask: Ask) -> Response:
-    """With `Prefer: wait=N` the answer waits for the job's end, at most N and `WAIT_LIMIT_S` seconds."""
+    """With `Prefer: wait=N` the answer waits for the job's end, at most N seconds."""
     job = await require_job(ask.backends, ask.path["job"], ask.caller)
-    headers = {"Vary": "Prefer"}
-    wait_s = parse_prefer(ask.headers.getlist("prefer")).wait_s
-    if wait_s is not None:
-        wait_s = min(wait_s, WAIT_LIMIT_S)
-        headers["Preference-Applied"] = f"wait={wait_s}"
-        await ask.incoming.whole()
-        async with while_connected(ask.incoming):
-            job = await await_job(ask.backends, job.id, within_s=wait_s)
+    job, headers = await wait_as_preferred(ask, job)
     return json_answer(await _in_full(ask, job), headers=headers)
 
 
