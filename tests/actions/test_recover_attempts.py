@@ -1,7 +1,11 @@
 """What a worker that is gone had in hand is taken up by the others."""
 
+from dataclasses import replace
+from typing import cast
+
 from gateway.actions.recover_attempts import LAUNCH_WITHIN_S, tend_attempts
-from gateway.domain.job import JobId, JobState
+from gateway.backends.launcher.protocol import Launcher
+from gateway.domain.job import AttemptId, JobId, JobState
 from tests.actions.test_sweep_jobs import later
 from tests.api.gateway_rig import Gateway
 
@@ -35,6 +39,22 @@ async def test_an_attempt_that_runs_nowhere_is_an_interruption(idle: Gateway) ->
     await tend_attempts(idle.backends)
     settled = await idle.backends.ledger.job(job)
     assert (settled.state, settled.interruptions) == (JobState.WAITING, 1)
+
+
+class Elsewhere:
+    """A launcher that knows of nothing, beside one that has everything in hand."""
+
+    async def known(self) -> frozenset[AttemptId]:
+        return frozenset()
+
+    async def elsewhere(self, attempt: AttemptId) -> bool:
+        return bool(attempt)
+
+
+async def test_an_attempt_in_another_workers_hands_is_left_to_it(idle: Gateway) -> None:
+    job = await claimed(idle, started=True)
+    await tend_attempts(replace(idle.backends, launcher=cast(Launcher, Elsewhere())))
+    assert await state(idle, job) is JobState.RUNNING
 
 
 async def test_a_claim_that_was_cancelled_meanwhile_is_never_launched(idle: Gateway) -> None:
