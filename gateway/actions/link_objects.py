@@ -13,9 +13,12 @@ from gateway.domain.job import AttemptId, Job
 from gateway.domain.mark import METADATA_KEY, mark
 from gateway.domain.matching import puts
 from gateway.domain.problems import Forbidden, Invalid, NotFound
+from gateway.staging.abreast import abreast
 
 WISHES_LIMIT = 1000
 """Of one request."""
+ASKED_AT_ONCE = 8
+"""Of the store, what stands at a place, for one request."""
 TYPE_LIMIT = 200
 
 
@@ -43,7 +46,8 @@ async def link_objects(
     if len(wishes) > WISHES_LIMIT:
         raise Invalid(f"links: at most {WISHES_LIMIT} at once", field="links")
     job, deployed = await require_live(backends, attempt)
-    return tuple([await _link(backends, job, deployed, wish) for wish in wishes])
+    links = await abreast(lambda wish: _link(backends, job, deployed, wish), wishes, at_once=ASKED_AT_ONCE)
+    return tuple(links)
 
 
 async def _link(backends: Backends, job: Job, deployed: Deployed, wish: Wish) -> ObjectLink:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -147,6 +148,17 @@ async def test_nothing_else_is_linked(idle_gateway: Gateway, method: str, bucket
 async def test_wishes_that_cannot_be_read_are_refused(idle_gateway: Gateway, body: bytes) -> None:
     pod = Pod(idle_gateway, await claimed(idle_gateway))
     assert (await pod.ask("POST", "links", content=body)).status_code == 400
+
+
+async def test_many_links_come_in_the_order_of_their_wishes(idle_gateway: Gateway) -> None:
+    rules = [{"storage_provider": "minio", "path": "ordered/out"}]
+    pod = Pod(idle_gateway, await claimed(idle_gateway, output=rules))
+    keys = [f"out/{n}" for n in range(1000)]
+    wishes = [{"method": "PUT", "bucket": "ordered", "key": key} for key in keys]
+    links = (await pod.ask("POST", "links", json={"links": wishes})).json()["links"]
+    assert [urlsplit(link["url"]).path for link in links] == [f"/ordered/{key}" for key in keys]
+    refused = await pod.ask("POST", "links", json={"links": [*wishes, wishes[0]]})
+    assert refused.status_code == 400
 
 
 async def test_result_and_report_are_kept_under_the_attempts_own_keys(idle_gateway: Gateway) -> None:

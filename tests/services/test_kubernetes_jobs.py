@@ -213,10 +213,10 @@ def test_a_job_whose_pod_finds_no_node_is_cancelled_at_once(rig: Rig) -> None:
 
 
 def test_thousands_of_outputs_are_stored_and_listed(rig: Rig) -> None:
-    script = 'cd "$TMP_OUTPUT_DIR"; i=0; while [ $i -lt 2000 ]; do echo $i > "file $i"; i=$((i+1)); done'
+    script = 'cd "$TMP_OUTPUT_DIR"; i=0; while [ $i -lt 10000 ]; do echo $i > "file $i"; i=$((i+1)); done'
     rig.deploy("prolific", script, output=output("prolific/out"), cpu="0.5")
     job = rig.ended(rig.submit("prolific"), within_s=2 * WITHIN_S)
-    assert (job["state"], len(job["outputs"])) == ("succeeded", 2000)
+    assert (job["state"], len(job["outputs"])) == ("succeeded", 10_000)
 
 
 def test_a_gibibyte_of_standard_output_is_cut_and_the_job_succeeds(rig: Rig) -> None:

@@ -4,7 +4,7 @@ long as the gateway may take to come back."""
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http.client import HTTPException, HTTPResponse
 from typing import Any, BinaryIO
 
@@ -27,10 +27,10 @@ class Gateway:
         """Raises Conflict if the attempt is over, Unauthenticated, Unavailable, Invalid."""
         return read_work_order(await self._ask("GET", "order"))
 
-    async def link(self, wish: Mapping[str, str]) -> dict[str, Any]:
-        """`url`, `headers`, `there`: see `actions.link_objects`."""
-        body = json.dumps({"links": [wish]}).encode()
-        found: dict[str, Any] = json.loads(await self._ask("POST", "links", body=body))["links"][0]
+    async def links(self, wishes: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+        """In order, `url`, `headers`, `there` of each: see `actions.link_objects`."""
+        body = json.dumps({"links": wishes}).encode()
+        found: list[dict[str, Any]] = json.loads(await self._ask("POST", "links", body=body))["links"]
         return found
 
     async def payload(self) -> AsyncIterator[bytes]:
@@ -44,6 +44,9 @@ class Gateway:
 
     async def report(self, report: bytes, *, patience_s: float = PATIENCE_S) -> None:
         await self._ask("POST", "report", body=report, patience_s=patience_s)
+
+    def close(self) -> None:
+        self._http.close()
 
     async def _ask(
         self, method: str, what: str, *, body: bytes | None = None, patience_s: float = PATIENCE_S

@@ -67,6 +67,10 @@ class Http:
             raise _refusal(answer)
         return answer
 
+    def close(self) -> None:
+        for where in tuple(self._open):
+            self._drop(where)
+
     def _exchange(
         self,
         method: str,

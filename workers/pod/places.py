@@ -20,7 +20,6 @@ STDOUT = RUN / "stdout"
 
 OWN = Path("/own")
 ORDER = OWN / "order.json"
-SPOOL = OWN / "spool"
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """What stands there is in the pod's status: Kubernetes' own place for last words, 4 KiB."""

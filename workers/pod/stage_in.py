@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from gateway.backends.launcher.stage_in import stage_in
@@ -46,8 +47,8 @@ async def _stage_in(gateway: Gateway, attempt: AttemptId) -> None:
     with disk_problems("laying out the pod's workspace"):
         places.ORDER.write_bytes(order.to_json())
         _lay_out(workspace, order)
-    store = PodStore(gateway, attempt, order.own_bucket, places.SPOOL, verify=order.verify)
-    occasion = await stage_in(store, order.own_bucket, order.work, workspace)
+    with closing(PodStore(gateway, attempt, order.own_bucket, places.OWN, verify=order.verify)) as store:
+        occasion = await stage_in(store, order.own_bucket, order.work, workspace)
     variables = {**order.environment, "INPUT_FILE_PATH": f"{workspace.input_dir}/{occasion.input_file}"}
     with disk_problems("writing the script's environment"):
         places.ENVIRONMENT.write_bytes(exports(variables))

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 
 from gateway.backends.launcher.stage_out import stage_out
 from gateway.domain.job import AttemptId, EndReason
@@ -32,12 +33,12 @@ async def main(environment: Mapping[str, str]) -> int:
     order = read_work_order(places.ORDER.read_bytes())
     workspace = Workspace(places.ROOT)
     ended = await _script_ended(workspace, stdout_limit=order.log_limit, limit_s=order.limit_s)
-    store = PodStore(gateway, attempt, order.own_bucket, places.SPOOL, verify=order.verify)
     # An empty log: what it ends up with is what we have to add to the container's own.
     workspace.log.touch()
-    ending = await stage_out(
-        store, order.own_bucket, order, workspace, ended, output_limit=order.output_limit
-    )
+    with closing(PodStore(gateway, attempt, order.own_bucket, places.OWN, verify=order.verify)) as store:
+        ending = await stage_out(
+            store, order.own_bucket, order, workspace, ended, output_limit=order.output_limit
+        )
     told = ended.reason is EndReason.INTERRUPTED
     kept = await say(gateway, ending, notes=store.notes, patience_s=TOLD_PATIENCE_S if told else 600.0)
     return 0 if kept and ending.reason is not EndReason.STAGING else 1

@@ -3,12 +3,14 @@ credential. What is the gateway's own goes through the gateway."""
 
 import asyncio
 import mimetypes
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPResponse
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from gateway.domain.event import StoredObject
 from gateway.domain.job import AttemptId, log_key, result_key
@@ -16,14 +18,17 @@ from gateway.domain.problems import Forbidden, NotFound
 from gateway.staging.disk import disk_problems
 from workers.pod.gateway import Gateway, read_answer
 from workers.pod.http import Http
+from workers.pod.links import Link, PutLinks
 
 IN_MEMORY = 8 << 20
 """A larger body is laid on the disk before it is sent: a store wants its length first, bytes."""
+LINKS_KEPT = 256
+"""Of places that were asked about and not put to yet. What was dropped is asked for again."""
 
 
 class PodStore:
-    """Satisfies the launcher's Store. `notes` is what would be the log: the script's own output is its
-    container's, which the watch reads."""
+    """Satisfies the launcher's Store; many may ask and put at once. `notes` is what would be the log: the
+    script's own output is its container's, which the watch reads."""
 
     def __init__(
         self, gateway: Gateway, attempt: AttemptId, own_bucket: str, spool: Path, *, verify: bool
@@ -33,23 +38,28 @@ class PodStore:
         self._attempt = attempt
         self._own_bucket = own_bucket
         self._spool = spool
-        self._http = Http(verify=verify)
-        self._links: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._verify = verify
+        self._idle: list[Http] = []
+        self._put_links = PutLinks(gateway)
+        self._kept: dict[tuple[str, str], Link] = {}
 
     async def read(self, bucket: str, key: str) -> AsyncIterator[bytes]:
         if bucket == self._own_bucket:
             async for chunk in self._gateway.payload():
                 yield chunk
             return
-        link = await self._gateway.link({"method": "GET", "bucket": bucket, "key": key})
-        answer = await self._send("GET", link, bucket)
-        async for chunk in read_answer(answer):
-            yield chunk
+        (link,) = await self._gateway.links([{"method": "GET", "bucket": bucket, "key": key}])
+        with self._connections() as http:
+            answer = await _send(http, "GET", link, bucket)
+            async for chunk in read_answer(answer):
+                yield chunk
 
     async def stat(self, bucket: str, key: str) -> StoredObject:
         """The link that is asked for on the way is kept for the `put` that follows."""
-        link = await self._put_link(bucket, key, _kind(key))
-        self._links[bucket, key, _kind(key)] = link
+        link = await self._put_links.get(bucket, key, _kind(key))
+        if len(self._kept) >= LINKS_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[bucket, key] = link
         there = link["there"]
         if there is None:
             raise NotFound(f"there is no {key} in {bucket}")
@@ -77,37 +87,27 @@ class PodStore:
                 raise Forbidden(f"{key} is not this attempt's")
         return StoredObject(bucket, key, etag, datetime.now(UTC), size_bytes=size_bytes)
 
+    def close(self) -> None:
+        for http in self._idle:
+            http.close()
+
     async def _put_linked(self, bucket: str, key: str, kind: str, file: BinaryIO, size_bytes: int) -> str:
-        link = self._links.pop((bucket, key, kind), None) or await self._put_link(bucket, key, kind)
-        answer = await self._send("PUT", link, bucket, body=file, size_bytes=size_bytes)
-        await asyncio.to_thread(answer.read)
+        link = self._kept.pop((bucket, key), None) or await self._put_links.get(bucket, key, kind)
+        with self._connections() as http:
+            answer = await _send(http, "PUT", link, bucket, body=file, size_bytes=size_bytes)
+            await asyncio.to_thread(answer.read)
         return (answer.getheader("ETag") or "").strip('"')
 
-    async def _put_link(self, bucket: str, key: str, kind: str) -> dict[str, Any]:
-        return await self._gateway.link({"method": "PUT", "bucket": bucket, "key": key, "content_type": kind})
-
-    async def _send(
-        self,
-        method: str,
-        link: dict[str, Any],
-        bucket: str,
-        *,
-        body: BinaryIO | None = None,
-        size_bytes: int = 0,
-    ) -> HTTPResponse:
+    @contextmanager
+    def _connections(self) -> Iterator[Http]:
+        """For one at a time; after a failure nobody uses them again."""
+        http = self._idle.pop() if self._idle else Http(verify=self._verify)
         try:
-            return await asyncio.to_thread(
-                self._http.send,
-                method,
-                link["url"],
-                headers=link["headers"],
-                body=body,
-                size_bytes=size_bytes,
-            )
-        except NotFound as problem:
-            # The store's words have its address in them.
-            what = "the object or its bucket" if method == "GET" else "the bucket"
-            raise NotFound(f"{what} is not there: {bucket}") from problem
+            yield http
+        except BaseException:
+            http.close()
+            raise
+        self._idle.append(http)
 
     async def _laid_down(self, body: AsyncIterator[bytes]) -> tuple[BinaryIO, int]:
         """All of it, to be read from the start, and how many bytes."""
@@ -129,9 +129,21 @@ def _kind(key: str) -> str:
     return mimetypes.guess_type(key, strict=False)[0] or "application/octet-stream"
 
 
-def _moved(file: BinaryIO, path: Path) -> BinaryIO:
-    on_disk = path.open("w+b")
-    path.unlink()
+async def _send(
+    http: Http, method: str, link: Link, bucket: str, *, body: BinaryIO | None = None, size_bytes: int = 0
+) -> HTTPResponse:
+    try:
+        return await asyncio.to_thread(
+            http.send, method, link["url"], headers=link["headers"], body=body, size_bytes=size_bytes
+        )
+    except NotFound as problem:
+        # The store's words have its address in them.
+        what = "the object or its bucket" if method == "GET" else "the bucket"
+        raise NotFound(f"{what} is not there: {bucket}") from problem
+
+
+def _moved(file: BinaryIO, folder: Path) -> BinaryIO:
+    on_disk: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # whoever puts it closes it
     file.seek(0)
     on_disk.write(file.read())
     return on_disk

@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from gateway.backends.launcher.store import Store
@@ -21,6 +22,7 @@ from gateway.domain.mark import mark
 from gateway.domain.matching import Putting, destinations
 from gateway.domain.problems import NotFound, Problem, TooLarge, Unavailable
 from gateway.executors.protocol import Ended
+from gateway.staging.abreast import abreast
 from gateway.staging.answer import find_answer
 from gateway.staging.chunks import read_chunks, read_file
 from gateway.staging.disk import disk_problems
@@ -32,6 +34,10 @@ DELIVERING = frozenset({EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY
 """Ends after which outputs are worth something. A script interrupted or cancelled leaves halves."""
 KEY_LIMIT = 1024
 """Of an object's key in any S3, bytes."""
+ASKED_AT_ONCE = 128
+"""Outputs whose places are asked about together, which a pod does in one request."""
+PUTS_AT_ONCE = 4
+"""Of one attempt. Each has a chunk in memory, or what a store wants to have at once of a body."""
 PAUSES_S = (0.5, 2.0, 8.0)
 """Before trying again when the store is away: running the script again would cost more."""
 
@@ -89,6 +95,13 @@ async def _outputs(workspace: Workspace, ended: Ended, limit_bytes: int) -> tupl
 
 
 @dataclass(frozen=True, slots=True)
+class _Delivery:
+    output: Output
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Staging:
     """One attempt's. Its methods raise Unavailable, StorageFull, NotFound for a bucket that is gone."""
 
@@ -98,14 +111,20 @@ class _Staging:
     workspace: Workspace
 
     async def deliver(self, outputs: Outputs) -> tuple[Delivered, ...]:
-        """Every output to every place that accepts it."""
-        delivered = []
+        """Every output to every place that accepts it, in their order."""
+        delivered: list[Delivered] = []
+        left = self._deliveries(outputs)
+        while batch := tuple(islice(left, ASKED_AT_ONCE)):
+            found = await abreast(self._there, batch, at_once=ASKED_AT_ONCE)
+            pairs = zip(batch, found, strict=True)
+            delivered += await abreast(self._deliver, pairs, at_once=PUTS_AT_ONCE)
+        return tuple(delivered)
+
+    def _deliveries(self, outputs: Outputs) -> Iterator[_Delivery]:
         for output in outputs.files:
             for bucket, key in destinations(self.record.service, output.name) if output.utf8 else ():
                 if len(key.encode()) <= KEY_LIMIT:
-                    stored = await self._deliver(output, bucket, key)
-                    delivered.append(Delivered(bucket, key, stored.size_bytes, stored.etag))
-        return tuple(delivered)
+                    yield _Delivery(output, bucket, key)
 
     async def keep_result(self, outputs: Outputs, kept: Kept) -> Kept:
         with disk_problems("packing the result"):
@@ -122,25 +141,23 @@ class _Staging:
         await self._put(self.own_bucket, key, lambda: _with_notes(read_file(self.workspace.log), notes))
         return replace(kept, log_key=key)
 
-    async def _deliver(self, output: Output, bucket: str, key: str) -> StoredObject:
-        job, _ = job_of(self.record.attempt)
-        ours = mark(service_uid=self.record.service_uid, job=job, bucket=bucket, key=key)
-        there = await self._stored_before(output, bucket, key, ours)
-        if there is not None:
-            return there
-        kind = mimetypes.guess_type(output.name, strict=False)[0] or "application/octet-stream"
-        return await self._put(bucket, key, lambda: read_chunks(output.open), content_type=kind, mark=ours)
-
-    async def _stored_before(self, output: Output, bucket: str, key: str, ours: str) -> StoredObject | None:
+    async def _there(self, delivery: _Delivery) -> StoredObject | None:
         try:
-            there = await self.store.stat(bucket, key)
+            return await self.store.stat(delivery.bucket, delivery.key)
         except NotFound:
             return None
-        if there.mark != ours or there.size_bytes != output.size_bytes:
-            return None
-        with disk_problems("reading an output"):
-            etag = await asyncio.to_thread(_md5, output)
-        return there if there.etag == etag else None
+
+    async def _deliver(self, pair: tuple[_Delivery, StoredObject | None]) -> Delivered:
+        delivery, there = pair
+        output, bucket, key = delivery.output, delivery.bucket, delivery.key
+        job, _ = job_of(self.record.attempt)
+        ours = mark(service_uid=self.record.service_uid, job=job, bucket=bucket, key=key)
+        if there is None or there.mark != ours or not await _same(there, output):
+            kind = mimetypes.guess_type(output.name, strict=False)[0] or "application/octet-stream"
+            there = await self._put(
+                bucket, key, lambda: read_chunks(output.open), content_type=kind, mark=ours
+            )
+        return Delivered(bucket, key, there.size_bytes, there.etag)
 
     async def _put(
         self,
@@ -171,6 +188,13 @@ class _Staging:
         now = stamp(time.time_ns())
         lines = (" ".join(f"[not stored: {line}]".split()).encode("utf-8", "replace") for line in told)
         return b"".join(entry(now, "stderr", line) for line in lines)
+
+
+async def _same(there: StoredObject, output: Output) -> bool:
+    if there.size_bytes != output.size_bytes:
+        return False
+    with disk_problems("reading an output"):
+        return there.etag == await asyncio.to_thread(_md5, output)
 
 
 def _md5(output: Output) -> str:
