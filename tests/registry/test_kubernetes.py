@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.backends.cluster import Cluster
-from gateway.backends.cluster.rights import GATEWAY, WORKER, Right
+from gateway.backends.cluster.rights import GATEWAY, WORKER
 from gateway.backends.registry.kubernetes.registry import KubernetesRegistry, open_kubernetes_registry
 from gateway.backends.registry.kubernetes.secret_writer import SecretWriter
 from gateway.domain.deployed import Deployed
@@ -23,7 +23,7 @@ from tests.polling import until
 from tests.registry.cut import Cut, open_cut
 from tests.registry.dying import Dying
 from tests.registry.test_config_map import OSCARS
-from tests.servers.control_plane import write_kubeconfig
+from tests.servers.nobody import allow, allow_all, as_nobody
 
 pytestmark = pytest.mark.services
 
@@ -365,14 +365,14 @@ class TestWeather:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("gateway.backends.registry.kubernetes.registry.FIRST_READ_S", 0.5)
-        nobody = await _as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+        nobody = as_nobody(kubeconfig, tmp_path / "nobody.yaml")
         with capture_logs() as logs:
             async with open_in(nobody, namespace) as registry:
                 with pytest.raises(Unavailable, match="does not allow this process to list configmaps"):
                     await registry.ready()
-                await _allow(cluster, "configmaps", ["get", "list", "watch"])
+                await allow(cluster, "configmaps", ["get", "list", "watch"])
                 await until(lambda: _refuses(registry, "list secrets"))
-                await _allow(cluster, "secrets", ["get", "list"])
+                await allow(cluster, "secrets", ["get", "list"])
 
                 async def ready() -> bool:
                     return not await _refuses(registry)
@@ -391,8 +391,8 @@ class TestRights:
     async def test_a_gateways_rights_are_enough_to_deploy_change_and_remove(
         self, kubeconfig: Path, namespace: str, cluster: Cluster, tmp_path: Path
     ) -> None:
-        nobody = await _as_nobody(kubeconfig, tmp_path / "nobody.yaml")
-        await _allow_all(cluster, GATEWAY)
+        nobody = as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+        await allow_all(cluster, GATEWAY)
         old = deployed(secrets={"KEY": "old"})
         new = changed(old, secrets={"KEY": "new"})
 
@@ -410,8 +410,8 @@ class TestRights:
     async def test_a_workers_rights_are_enough_to_follow_and_no_more(
         self, kubeconfig: Path, namespace: str, cluster: Cluster, tmp_path: Path, registry: KubernetesRegistry
     ) -> None:
-        nobody = await _as_nobody(kubeconfig, tmp_path / "nobody.yaml")
-        await _allow_all(cluster, WORKER)
+        nobody = as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+        await allow_all(cluster, WORKER)
         await registry.create(deployed(secrets={"KEY": "hush"}))
 
         async with open_in(nobody, namespace, tidy_s=0.1) as worker:
@@ -427,35 +427,3 @@ async def _refuses(registry: KubernetesRegistry, why: str = "") -> bool:
     except Unavailable as problem:
         return why in problem.detail
     return False
-
-
-async def _as_nobody(kubeconfig: Path, path: Path) -> Path:
-    """Known to the test's own API server, and allowed nothing."""
-    text = kubeconfig.read_text()
-    if "admin-token" not in text:
-        pytest.skip("needs an API server of the test's own")
-    server = next(line.split()[-1] for line in text.splitlines() if "server:" in line)
-    return write_kubeconfig(path, server, "nobody-token")
-
-
-async def _allow(cluster: Cluster, kind: str, verbs: list[str]) -> None:
-    await _bind(cluster, kind, [{"apiGroups": [""], "resources": [kind], "verbs": verbs}])
-
-
-async def _allow_all(cluster: Cluster, rights: tuple[Right, ...]) -> None:
-    rules = [
-        {"apiGroups": [one.group], "resources": [one.resource], "verbs": sorted(one.verbs)} for one in rights
-    ]
-    await _bind(cluster, "all", rules)
-
-
-async def _bind(cluster: Cluster, kind: str, rules: list[dict[str, list[str]]]) -> None:
-    base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}"
-    await cluster.create(f"{base}/roles", {"metadata": {"name": kind}, "rules": rules})
-    group = "rbac.authorization.k8s.io"
-    binding = {
-        "metadata": {"name": kind},
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": kind},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}],
-    }
-    await cluster.create(f"{base}/rolebindings", binding)

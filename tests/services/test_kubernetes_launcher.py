@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.backends.cluster import Cluster, open_cluster
+from gateway.backends.cluster.rights import GATEWAY, WORKER
 from gateway.backends.connect import utc_now
 from gateway.backends.launcher.kubernetes.launcher import KubernetesLauncher, open_kubernetes_launcher
 from gateway.backends.launcher.kubernetes.lease import Lease
+from gateway.backends.launcher.kubernetes.manifest import ATTEMPT_LABEL
 from gateway.backends.objects.embedded.store import open_embedded
 from gateway.backends.objects.protocol import OWN_BUCKET, Objects, Provider
 from gateway.domain.job import EndReason
-from gateway.domain.problems import Invalid, NotFound, Unavailable
+from gateway.domain.problems import Forbidden, Invalid, NotFound, Unavailable
 from gateway.settings import Settings
 from tests.contracts.test_launcher import ending_of, order
 from tests.polling import until
+from tests.servers.nobody import allow_all, as_nobody
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
@@ -170,6 +174,108 @@ async def test_one_of_two_holds_the_lease_and_the_other_when_it_is_let_go_or_los
     # The second one does not renew, as if it had been killed.
     async with asyncio.timeout(10):
         await third.hold()
+
+
+class TestRights:
+    """The list that the chart's Roles are held to is enough for all that is done with attempts."""
+
+    async def test_a_workers_are_enough_from_the_launch_to_the_end(
+        self, place: Place, kubeconfig: Path, tmp_path: Path
+    ) -> None:
+        await allow_all(place.cluster, WORKER)
+        asked = order("true", **BIG)
+        with capture_logs() as logs:
+            async with _nobodys(place, kubeconfig, tmp_path) as cluster, place.launcher(cluster) as launcher:
+                await _hold_and_let_go(Lease(cluster, lasts_s=1.5, renew_s=0.1))
+                await launcher.ready()
+                await launcher.launch(asked)
+                await launcher.launch(asked)
+                await _give_pod(place, asked.attempt)
+                assert [chunk async for chunk in launcher.log(asked.attempt)] == []
+                await launcher.stop(asked.attempt)
+                assert await _deadline(place, asked.attempt) == 1
+                await launcher.forget(asked.attempt)
+                assert await launcher.known() == frozenset()
+        assert [line for line in logs if line["log_level"] in ("warning", "error")] == []
+
+    async def test_a_workers_are_enough_to_find_out_why_there_is_no_pod(
+        self, place: Place, kubeconfig: Path, tmp_path: Path
+    ) -> None:
+        await allow_all(place.cluster, WORKER)
+        asked = order("true", **BIG)
+        with capture_logs() as logs:
+            async with _nobodys(place, kubeconfig, tmp_path) as cluster, place.launcher(cluster) as launcher:
+                await launcher.launch(asked)
+                await _tell_of_quota(place, asked.attempt)
+                assert (await ending_of(launcher, asked.attempt)).reason is EndReason.REFUSED
+        assert [line for line in logs if line["log_level"] in ("warning", "error")] == []
+        assert await place.jobs() == []
+
+    async def test_a_gateways_are_enough_to_cancel_and_to_show_logs_and_not_to_launch(
+        self, place: Place, kubeconfig: Path, tmp_path: Path
+    ) -> None:
+        await allow_all(place.cluster, GATEWAY)
+        asked = order("true", **BIG)
+        async with place.launcher() as worker:
+            await worker.launch(asked)
+        await _give_pod(place, asked.attempt)
+        async with _nobodys(place, kubeconfig, tmp_path) as cluster, place.launcher(cluster) as launcher:
+            await launcher.ready()
+            assert [chunk async for chunk in launcher.log(asked.attempt)] == []
+            await launcher.stop(asked.attempt)
+            assert await _deadline(place, asked.attempt) == 1
+            with pytest.raises(Forbidden):
+                await launcher.launch(order("true", **BIG))
+
+
+@asynccontextmanager
+async def _nobodys(place: Place, kubeconfig: Path, tmp_path: Path) -> AsyncIterator[Cluster]:
+    path = as_nobody(kubeconfig, tmp_path / "nobody.yaml")
+    async with open_cluster(place.settings.model_copy(update={"kubeconfig": str(path)})) as cluster:
+        yield cluster
+
+
+async def _hold_and_let_go(lease: Lease) -> None:
+    await lease.hold()
+    renewing = asyncio.create_task(lease.renew())
+    done, _ = await asyncio.wait([renewing], timeout=0.5)
+    assert not done
+    renewing.cancel()
+    await lease.let_go()
+
+
+async def _give_pod(place: Place, attempt: str) -> None:
+    """As the Job's controller and a scheduler would, on a node that does not answer."""
+    container = {"name": "oscar-container", "image": "dev.local/none:1"}
+    pod = {
+        "metadata": {"name": f"{attempt}-x", "labels": {ATTEMPT_LABEL: attempt}},
+        "spec": {"restartPolicy": "Never", "containers": [container], "nodeName": "nowhere"},
+    }
+    await place.cluster.create(f"/api/v1/namespaces/{place.cluster.namespace}/pods", pod)
+
+
+async def _deadline(place: Place, attempt: str) -> int:
+    pod = await place.cluster.get(f"/api/v1/namespaces/{place.cluster.namespace}/pods/{attempt}-x")
+    deadline: int = pod["spec"]["activeDeadlineSeconds"]
+    return deadline
+
+
+async def _tell_of_quota(place: Place, attempt: str) -> None:
+    """As the Job's controller would."""
+    namespace = place.cluster.namespace
+    job = await place.cluster.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{attempt}")
+    event = {
+        "metadata": {"name": f"{attempt}.1"},
+        "involvedObject": {
+            "kind": "Job",
+            "namespace": namespace,
+            "name": attempt,
+            "uid": job["metadata"]["uid"],
+        },
+        "reason": "FailedCreate",
+        "message": "exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0",
+    }
+    await place.cluster.create(f"/api/v1/namespaces/{namespace}/events", event)
 
 
 async def test_it_is_ready(place: Place) -> None:
