@@ -6,6 +6,7 @@ import sys
 from benchmarks import (
     accept,
     call,
+    held,
     knative,
     ledger,
     passing,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "ledger": ledger.measure,
     "queue": queue.measure,
     "call": call.measure,
+    "held": held.measure,
     "pod": pod.measure,
     "knative": knative.measure,
     "passing": passing.measure,

@@ -14,5 +14,6 @@ async def await_job(backends: Backends, job_id: JobId, *, within_s: float) -> Jo
     left_s = deadline - time.monotonic()
     if job.final or left_s <= 0:
         return job
+    del job  # thousands may wait
     await backends.ends.reached(job_id, within_s=left_s)
     return await backends.ledger.job(job_id)

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -110,7 +111,8 @@ class AccessLog:
 
     def _write(self) -> None:
         self._due = False
-        asyncio.get_running_loop().run_in_executor(None, self._file.write_waiting)
+        with suppress(RuntimeError):  # its threads end before the loop does: then the finalizer writes
+            asyncio.get_running_loop().run_in_executor(None, self._file.write_waiting)
 
 
 class _File:

@@ -34,6 +34,8 @@ NEVER = float("inf")
 class Connection(asyncio.Protocol):
     """httptools calls the `on_` methods; what they raise makes the request a bad one."""
 
+    head_s = HEAD_S
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -75,7 +77,7 @@ class Connection(asyncio.Protocol):
             "client": client[:2] if isinstance(client, tuple) else None,
             "server": server[:2] if isinstance(server, tuple) else None,
         }
-        self._close_in(HEAD_S)
+        self._close_in(self.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it came to it
         self._state.connections.discard(self)
@@ -102,8 +104,8 @@ class Connection(asyncio.Protocol):
             self._size += len(data)
             if self._size > HEAD_LIMIT:
                 self._refuse()
-            elif self._due > self._loop.time() + HEAD_S:
-                self._close_in(HEAD_S)
+            elif self._due > self._loop.time() + self.head_s:
+                self._close_in(self.head_s)
 
     def pause_writing(self) -> None:
         self._line.pause_writing()
@@ -249,7 +251,7 @@ class Connection(asyncio.Protocol):
             return
         self._line.resume_reading()
         if self._answering is None:
-            self._close_in(HEAD_S if request.arriving else self._keep_alive_s)
+            self._close_in(self.head_s if request.arriving else self._keep_alive_s)
 
     def _refuse(self) -> None:
         """An unreadable request. What came before it is answered first; what is half here never will be."""

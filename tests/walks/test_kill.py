@@ -5,9 +5,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.gateway_process import GatewayProcess, wait_for
@@ -63,6 +65,34 @@ def test_files_in_a_chain_are_each_processed_once_through_kills(
         s3 = gateway.s3()
         assert s3.list_objects_v2(Bucket="chain", Prefix="c/")["KeyCount"] == FILES
         s3.close()
+
+
+def test_a_held_call_runs_once_and_is_fetched_after_a_kill(tmp_path: Path) -> None:
+    go, runs = tmp_path / "go", tmp_path / "runs"
+    script = f"echo run >> {runs}; while [ ! -e {go} ]; do sleep 0.05; done; echo done"
+    with GatewayProcess(tmp_path / "data") as gateway, ThreadPoolExecutor(1) as threads:
+        deploy(gateway, "held", script)
+
+        def call() -> str:
+            """What became of the connection."""
+            with gateway.http() as http:
+                try:
+                    return http.post("/run/held", headers={"Prefer": "wait=60"}).text
+                except httpx.TransportError:
+                    return "cut"
+
+        calling = threads.submit(call)
+        wait_for(runs.exists)
+        gateway.kill()
+        assert calling.result(timeout=20) == "cut"
+        gateway.start()
+        go.touch()
+        with gateway.http() as http:
+            (job,) = http.get("/v1/jobs", params={"service": "held"}).json()["jobs"]
+            ended = http.get(f"/v1/calls/{job['id']}", headers={"Prefer": "wait=20"}, follow_redirects=True)
+            assert (ended.status_code, ended.text) == (200, "done\n")
+            assert http.get(f"/v1/jobs/{job['id']}").json()["attempt_count"] == 1
+        assert runs.read_text() == "run\n"
 
 
 def deploy(gateway: GatewayProcess, name: str, script: str, **rules: list[dict[str, str]]) -> None:
