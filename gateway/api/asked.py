@@ -21,11 +21,15 @@ _LIFE = secrets.token_hex(6).encode()
 _NUMBERS = count(1)
 
 
-class Asked:
-    """`request_id` is the caller's, if it can stand in a log line; else a new one. `raw` wants output bytes
-    without Base64."""
+def new_id() -> bytes:
+    return b"%b-%x" % (_LIFE, next(_NUMBERS))
 
-    __slots__ = ("authorization", "idempotency_key", "passed_on", "prefer", "raw", "request_id")
+
+class Asked:
+    """`request_id` is the caller's, if it can stand in a log line; else a new one. It is not among what is
+    `passed_on`. `raw` wants output bytes without Base64."""
+
+    __slots__ = ("authorization", "id_given", "idempotency_key", "passed_on", "prefer", "raw", "request_id")
 
     def __init__(self, scope: Scope) -> None:
         self.authorization = self.idempotency_key = ""
@@ -51,8 +55,8 @@ class Asked:
                 self.idempotency_key = self.idempotency_key or value.decode("latin-1")
             else:
                 forwarding[name] = b"%b, %b" % (forwarding[name], value) if name in forwarding else value
-        self.request_id = self.request_id or b"%b-%x" % (_LIFE, next(_NUMBERS))
-        self.passed_on.append((b"x-request-id", self.request_id))
+        self.id_given = bool(self.request_id)
+        self.request_id = self.request_id or new_id()
         self._tell_the_way(scope, forwarding)
 
     def _tell_the_way(self, scope: Scope, so_far: dict[bytes, bytes]) -> None:

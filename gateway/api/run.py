@@ -43,14 +43,14 @@ class Run:
         """Whatever happens is answered, counted, and written to the access log."""
         asked = Asked(scope)
         outgoing = Outgoing(send, asked.request_id, at_once=scope.get(ANSWER))
-        turn = Turn(scope, asked, perf_counter())
-        await self.see_through(turn, receive, outgoing, self._authorised(turn, receive, outgoing))
+        turn = Turn(scope, asked.request_id, perf_counter())
+        await self.see_through(turn, receive, outgoing, self._authorised(turn, asked, receive, outgoing))
 
     async def see_through(
         self, turn: Turn, receive: Receive, outgoing: Outgoing, answering: Coroutine[None, None, str]
     ) -> None:
         """`answering` gives the outcome."""
-        structlog.contextvars.bind_contextvars(request=turn.asked.request_id.decode())
+        structlog.contextvars.bind_contextvars(request=turn.request_id.decode())
         outcome = "error"
         try:
             outcome = await answering
@@ -61,8 +61,8 @@ class Run:
         finally:
             turn.end(self._site, status=outgoing.status, outcome=outcome)
 
-    async def _authorised(self, turn: Turn, receive: Receive, outgoing: Outgoing) -> str:
-        scope, asked = turn.scope, turn.asked
+    async def _authorised(self, turn: Turn, asked: Asked, receive: Receive, outgoing: Outgoing) -> str:
+        scope = turn.scope
         if scope["method"] != "POST":
             raise NotFound(PAGE_NOT_FOUND)
         deployed, scope[CALLER] = await authorise_call(
@@ -103,7 +103,7 @@ class Run:
             held = Held(deployed, scope[CALLER], preferences, asked, route)
             return await answer_held(backends, held, incoming, outgoing)
         cold = standing is Standing.COLD
-        direct = Direct(deployed, asked, scope["query_string"], route, cold, perf_counter())
+        direct = Direct(deployed, asked, asked.request_id, scope["query_string"], route, cold, perf_counter())
         return await answer_directly(backends, direct, incoming, outgoing)
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, outgoing: Outgoing) -> str:

@@ -5,6 +5,7 @@ Anything else goes the way of all calls, `run.py`: before a byte was sent on by 
 handing over what is under way. Nothing is done here that is done otherwise there.
 """
 
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -12,10 +13,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.actions.admit_call import admit_at_once, leave
 from gateway.actions.authorise_call import admitted_by_token
 from gateway.actions.route_call import route_call
-from gateway.actions.run_service import new_call
-from gateway.api.asked import Asked
+from gateway.api.asked import Asked, new_id
 from gateway.api.call_line import CALLER
-from gateway.api.direct import Direct, answer_begun, end_directly, server_timing
+from gateway.api.direct import Direct, answer_begun, end_directly, new_call, server_timing
 from gateway.api.incoming import Incoming
 from gateway.api.operations import Site
 from gateway.api.outgoing import Outgoing
@@ -23,9 +23,11 @@ from gateway.api.replies import finish
 from gateway.api.run import NO_PREFERENCE, Run, told_route
 from gateway.api.turn import Turn
 from gateway.backends.invoker.protocol import Begun, Reply, Standing
+from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Problem
 from gateway.domain.routing import DIRECT
 from gateway.wire.request import Request
+from gateway.wire.seen import SEEN
 
 TOLD_DIRECT = told_route(DIRECT)
 
@@ -39,22 +41,46 @@ class Short:
         """Whether it is answered, or will be, without anybody else."""
         began = perf_counter()
         scope, backends = request.scope, self._site.backends
-        asked = Asked(scope)
-        deployed = admitted_by_token(backends, service, asked.authorization)
+        heading = self._heading(scope, service)
         size = len(request.body)
-        if deployed is None or asked.prefer or size > backends.settings.run_body_limit:
+        if heading is None or size > backends.settings.run_body_limit:
             return False
+        asked, deployed = heading.asked, heading.deployed
         choice, standing = route_call(backends, deployed, preferences=NO_PREFERENCE, body_bytes=size)
         if choice is not DIRECT or not admit_at_once(backends, deployed, deployed.uid):
             return False
         cold = standing is Standing.COLD
-        direct = Direct(deployed, asked, scope["query_string"], TOLD_DIRECT, cold, began)
-        if not _ShortCall(self._site, self._run, request, direct).begin():
+        request_id = asked.request_id if asked.id_given else new_id()
+        direct = Direct(deployed, asked, request_id, scope["query_string"], TOLD_DIRECT, cold, began)
+        if not _ShortCall(self._site, self._run, request, direct).begin(heading.kept):
             leave(backends, deployed, deployed.uid)
             return False
         scope[CALLER] = "token"
         self._site.measures.routed(route=choice.route, why=choice.why)
         return True
+
+    def _heading(self, scope: Scope, service: str) -> "_Heading | None":
+        """None for what is not for us."""
+        deployed = self._site.backends.registry.get(service)
+        seen: dict[str, _Heading] = scope.get(SEEN, {})
+        heading = seen.get(service)
+        if heading is None or heading.deployed is not deployed:
+            asked = Asked(scope)
+            deployed = admitted_by_token(self._site.backends, service, asked.authorization)
+            if deployed is None or asked.prefer:
+                return None
+            heading = seen[service] = _Heading(asked, deployed)
+        return heading
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """What was made of a call's head, good for every call with the same one and as long as the service is
+    the same; `kept` is the invoker's part of it."""
+
+    asked: Asked
+    deployed: Deployed
+    kept: dict[str, bytes] = field(default_factory=dict)
 
 
 class _ShortCall:
@@ -68,17 +94,9 @@ class _ShortCall:
         self._begun: Begun
         self._reply: Reply | None = None
 
-    def begin(self) -> bool:
+    def begin(self, kept: dict[str, bytes]) -> bool:
         """Pass it on, if that can be done at once."""
-        direct = self._direct
-        call = new_call(
-            self._site.backends,
-            direct.deployed,
-            self._request.body,
-            headers=direct.asked.passed_on,
-            query=direct.query,
-            raw=direct.asked.raw,
-        )
+        call = new_call(self._site.backends, self._direct, self._request.body, kept)
         try:
             begun = self._site.backends.invoker.begin(call, self._told)
         except Problem:
@@ -110,7 +128,7 @@ class _ShortCall:
         """Whether it could be given. Why not, who takes over will find."""
         direct = self._direct
         headers = [*reply.headers, direct.route, server_timing(direct, reply.spent)]
-        headers.append((b"x-request-id", direct.asked.request_id))
+        headers.append((b"x-request-id", direct.request_id))
         try:
             return isinstance(reply.body, bytes) and self._request.answer(reply.status, headers, reply.body)
         except RuntimeError:
@@ -118,7 +136,7 @@ class _ShortCall:
 
     async def _hand_over(self, _: Scope, receive: Receive, send: Send) -> None:
         """An answer that comes in pieces, that its client does not take at once, or that never comes."""
-        outgoing = Outgoing(send, self._direct.asked.request_id)
+        outgoing = Outgoing(send, self._direct.request_id)
         await self._run.see_through(self._turn(), receive, outgoing, self._rest(receive, outgoing))
 
     async def _rest(self, receive: Receive, outgoing: Outgoing) -> str:
@@ -136,7 +154,7 @@ class _ShortCall:
 
     def _turn(self) -> Turn:
         direct = self._direct
-        return Turn(self._request.scope, direct.asked, direct.began, direct.deployed.service.name)
+        return Turn(self._request.scope, direct.request_id, direct.began, direct.deployed.service.name)
 
     def _leave(self) -> None:
         leave(self._site.backends, self._direct.deployed, self._direct.deployed.uid)

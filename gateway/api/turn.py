@@ -5,7 +5,6 @@ from time import perf_counter
 
 from starlette.types import Scope
 
-from gateway.api.asked import Asked
 from gateway.api.call_line import note_call
 from gateway.api.errors import CLIENT_GONE
 from gateway.api.measures import UNKNOWN
@@ -19,7 +18,7 @@ class Turn:
     """`began` by the clock of `perf_counter`; `service` is its name once it is known to be one."""
 
     scope: Scope
-    asked: Asked
+    request_id: bytes
     began: float
     service: str = UNKNOWN
 

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from gateway.domain.headers import Headers
 from gateway.wire.line import Line
 from gateway.wire.request import Request
+from gateway.wire.seen import Seen, see
 
 HEAD_LIMIT = 64 << 10
 """Of a request's line and headers together, bytes."""
@@ -61,7 +62,8 @@ class Connection(asyncio.Protocol):
         self._gathering: asyncio.TimerHandle | None = None
         self._queue: deque[Request] = deque()
         self._refused = False
-        self._in_head = True
+        self._seen: Seen | None = None
+        self._in_head = False
         self._size = 0
         self._url = b""
         self._headers: Headers = []
@@ -94,10 +96,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        at_rest = self._answering is None and self._arriving is None and not self._in_head
+        if at_rest and self._seen is not None and self._seen.repeats(data):
+            self._repeat(self._seen, data)
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse()
+        if at_rest:
+            self._see(data)
         if self._fresh is not None:
             self._start(self._fresh)
         if self._in_head and not self._refused:
@@ -106,6 +114,22 @@ class Connection(asyncio.Protocol):
                 self._refuse()
             elif self._due > self._loop.time() + self.head_s:
                 self._close_in(self.head_s)
+
+    def _see(self, data: bytes) -> None:
+        """Of exactly one request, after which the connection stays."""
+        request, self._seen = self._fresh, None
+        alone = not (self._refused or self._in_head or self._queue or self._arriving)
+        if request is not None and alone and request.keep_alive and not request.expects_continue:
+            self._seen = see(data, request.scope)
+
+    def _repeat(self, seen: Seen, data: bytes) -> None:
+        """Its parser, between two requests, need not know."""
+        self._due = NEVER
+        request = self._request({**seen.scope}, keep_alive=True, expects_continue=False)
+        request.feed(data[seen.length :])
+        request.feed_end()
+        self._answering = self._fresh = request
+        self._start(request)
 
     def pause_writing(self) -> None:
         self._line.pause_writing()
@@ -146,14 +170,10 @@ class Connection(asyncio.Protocol):
         if parser.should_upgrade():
             # Its body would be the other protocol's: nothing of it can be told from a next request.
             raise ValueError("an upgrade that nobody offered")
-        request = Request(
-            self._line,
+        request = self._request(
             self._scope(parser.get_method().decode("ascii"), version),
-            standard=self._state.default_headers,
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             expects_continue=self._check_headers(version),
-            run=self._run,
-            ended=self._answered,
         )
         self._arriving = request
         if self._answering is None:
@@ -174,6 +194,17 @@ class Connection(asyncio.Protocol):
         if self._arriving is not None:
             self._arriving.feed_end()
             self._arriving = None
+
+    def _request(self, scope: dict[str, Any], *, keep_alive: bool, expects_continue: bool) -> Request:
+        return Request(
+            self._line,
+            scope,
+            standard=self._state.default_headers,
+            keep_alive=keep_alive,
+            expects_continue=expects_continue,
+            run=self._run,
+            ended=self._answered,
+        )
 
     def _scope(self, method: str, version: str) -> dict[str, Any]:
         url = self._url

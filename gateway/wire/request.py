@@ -54,7 +54,7 @@ class Request:
         self.departure = scope[DEPARTURE] = Departure()
         self._line = line
         self._standard = standard
-        self._expects_continue = expects_continue
+        self.expects_continue = expects_continue
         self._run = run
         self._ended = ended
         self._pieces: list[bytes] = []
@@ -82,7 +82,7 @@ class Request:
     @property
     def gathers(self) -> bool:
         """All of its body will be here without anybody reading it."""
-        if self._expects_continue:
+        if self.expects_continue:
             return False
         declared = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"")
         return declared.isdigit() and len(declared) < 8 and int(declared) <= READ_AHEAD
@@ -124,8 +124,8 @@ class Request:
         self._wake()
 
     async def receive(self) -> Message:
-        if self._expects_continue and not self._begun:
-            self._expects_continue = False
+        if self.expects_continue and not self._begun:
+            self.expects_continue = False
             self._line.transport.write(CONTINUE)
         while not self._pieces and (self.arriving or self._taken):
             if self.departure.happened or self.complete:

@@ -25,7 +25,8 @@ class Forward:
         self._deadlines = deadlines
         self._began = 0.0
         target = b"/?" + call.query if call.query else b"/"
-        head = RequestHead(b"POST", target, [(b"host", host), *call.headers])
+        own = (b"x-request-id", call.request_id) if call.request_id else None
+        head = RequestHead(b"POST", target, [(b"host", host), *call.headers], own, call.kept)
         self._exchange: Exchange = upstream.exchange(origin, head, call.body)
 
     async def __aenter__(self) -> Reply:

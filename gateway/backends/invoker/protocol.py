@@ -15,7 +15,9 @@ from gateway.domain.headers import Headers
 @dataclass(slots=True)
 class Call:
     """One call. `body` is read at most once, as fast as the backend takes it; `headers` are what the backend
-    may know of the caller's, no credential among them; `raw` asks for output bytes without Base64."""
+    may know of the caller's, no credential among them; `raw` asks for output bytes without Base64. `kept`
+    comes with every call that is the same but for `id`, `request_id` and the bytes of its body: an invoker
+    may leave there what it made of it."""
 
     id: str
     deployed: Deployed
@@ -24,6 +26,8 @@ class Call:
     query: bytes = b""
     raw: bool = False
     limit_s: float = 300.0
+    request_id: bytes = b""
+    kept: dict[str, bytes] | None = None
 
 
 class Spent(NamedTuple):

@@ -182,7 +182,8 @@ def _head(call: Call, host: str, limit_s: float) -> RequestHead:
     if call.raw:
         ours.append((b"accept", RAW_TYPE.encode()))
     target = b"/?" + call.query if call.query else b"/"
-    return RequestHead(b"POST", target, ours + [one for one in call.headers if one[0] not in OURS])
+    own = (b"x-request-id", call.request_id) if call.request_id else None
+    return RequestHead(b"POST", target, ours + [one for one in call.headers if one[0] not in OURS], own)
 
 
 def _header(response: Response, wanted: str) -> str:

@@ -4,6 +4,7 @@ bound."""
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import httptools
 
@@ -17,6 +18,17 @@ HEAD_LIMIT = 64 << 10
 TOO_LARGE = "the headers of the backend's answer are too large"
 READ_AHEAD = 256 << 10
 """Beyond so many bytes that nobody took yet the backend has to wait; below half of it it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer's head as it was read. The next answer on its connection mostly begins with the same bytes:
+    then they are not read again. `size` is of head and body together; `headers` are the end-to-end ones."""
+
+    head: bytes
+    size: int
+    status: int
+    headers: Headers
 
 
 class Answer:
@@ -38,11 +50,12 @@ class Answer:
     _ahead = 0
     _paused = False
     _waiter: asyncio.Future[None] | None = None
+    _parser: httptools.HttpResponseParser | None = None
+    _end_to_end: Headers | None = None
 
     def __init__(self, transport: asyncio.Transport, *, to_head: bool) -> None:
         self._transport = transport
         self._to_head = to_head
-        self._parser = httptools.HttpResponseParser(self)
         self._headers: Headers = []
         self._pieces: deque[bytes] = deque()
 
@@ -58,7 +71,9 @@ class Answer:
             if self.failure is not None:
                 raise self.failure
             return None
-        headers = end_to_end(self._headers, NOT_PASSED_BACK)
+        if self._end_to_end is None:
+            self._end_to_end = end_to_end(self._headers, NOT_PASSED_BACK)
+        headers = self._end_to_end
         if not self.complete:
             return Response(self._status, headers, self)
         whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -81,12 +96,33 @@ class Answer:
             self._transport.resume_reading()
         return piece
 
+    def repeat(self, seen: Seen, data: bytes) -> bool:
+        """Whether these bytes are all of it, with a head that was seen before."""
+        if len(data) != seen.size or self._begun or self._to_head or not data.startswith(seen.head):
+            return False
+        self._begun = self.complete = self.reusable = True
+        self._status, self._end_to_end = seen.status, seen.headers
+        self._pieces.append(data[len(seen.head) :])
+        self._wake()
+        return True
+
+    def seen(self, data: bytes) -> Seen | None:
+        """Its head, if these bytes were all of it and another body of that length could follow it."""
+        end = data.find(b"\r\n\r\n") + 4
+        framed = (b"content-length", b"%d" % (len(data) - end)) in self._headers
+        if not (framed and self.reusable and self._unlisted == len(data)) or self._to_head:
+            return None
+        return Seen(data[:end], len(data), self._status, end_to_end(self._headers, NOT_PASSED_BACK))
+
     def feed(self, data: bytes) -> None:
         """Bytes came."""
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
         self._begun = True
         self._unlisted += len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.reusable = False
             self._broke("the backend's answer is not HTTP/1.1", error)
@@ -114,7 +150,7 @@ class Answer:
 
     def release(self) -> None:
         """Nothing more will be fed. Else parser and answer would keep each other."""
-        del self._parser
+        self._parser = None
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -129,10 +165,11 @@ class Answer:
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if self._status or status < 200:
+        parser = self._parser
+        status = parser.get_status_code() if parser is not None else 0
+        if self._status or status < 200 or parser is None:
             return
-        if not self._parser.should_keep_alive() and not self._to_head and status not in (204, 304):
+        if not parser.should_keep_alive() and not self._to_head and status not in (204, 304):
             self._look_at_framing()
         if self._listed > HEAD_LIMIT:
             self._broke(TOO_LARGE)
@@ -142,7 +179,7 @@ class Answer:
         if self._to_head:
             # What would be a body's framing only tells; the parser, which cannot know, is not used again.
             self.complete = True
-            self.reusable = self._parser.should_keep_alive()
+            self.reusable = parser.should_keep_alive()
 
     def on_body(self, piece: bytes) -> None:
         if self.complete:
@@ -155,9 +192,10 @@ class Answer:
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._status and not self.complete and self.failure is None:
+        parser = self._parser
+        if self._status and not self.complete and self.failure is None and parser is not None:
             self.complete = True
-            self.reusable = self._parser.should_keep_alive() and not self._ends_by_closing
+            self.reusable = parser.should_keep_alive() and not self._ends_by_closing
 
     def _look_at_framing(self) -> None:
         """Of an answer after which the connection ends: does only that end its body?"""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from gateway.backends.invoker.upstream.answer import Answer
+from gateway.backends.invoker.upstream.answer import Answer, Seen
 from gateway.backends.invoker.upstream.message import Origin
 
 
@@ -19,6 +19,7 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport
         self._answer: Answer | None = None
+        self._seen: Seen | None = None
         self._writable: asyncio.Future[None] | None = None
 
     def ask(self, head: bytes, *, to_head: bool) -> Answer:
@@ -61,7 +62,11 @@ class Connection(asyncio.Protocol):
             # Nobody asked, so nobody may take it for an answer.
             self.abort()
             return
+        if self._seen is not None and answer.repeat(self._seen, data):
+            return
         answer.feed(data)
+        if answer.complete:
+            self._seen = answer.seen(data)
         if answer.failure is not None:
             self.abort()
 

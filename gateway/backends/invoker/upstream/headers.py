@@ -44,6 +44,19 @@ def head_bytes(origin: Origin, head: RequestHead, *, length: int | None) -> byte
 
     Raises Invalid for a line break in any part of it, which would begin another header or request.
     """
+    own = b": ".join(head.own) + b"\r\n\r\n" if head.own else b"\r\n"
+    if own.count(b"\n") + own.count(b"\r") > 4:
+        raise Invalid("a header holds a line break")
+    if head.kept is None:
+        return _shared_bytes(origin, head, length) + own
+    shared = head.kept.get("head")
+    if shared is None:
+        shared = head.kept["head"] = _shared_bytes(origin, head, length)
+    return shared + own
+
+
+def _shared_bytes(origin: Origin, head: RequestHead, length: int | None) -> bytes:
+    """All but `own`, and the empty line."""
     lines = [b"%b %b HTTP/1.1" % (head.method, head.target)]
     has_host = False
     for header in end_to_end(head.headers, WRITTEN_ANEW):
@@ -58,7 +71,7 @@ def head_bytes(origin: Origin, head: RequestHead, *, length: int | None) -> byte
     written = b"\r\n".join(lines)
     if written.count(b"\n") != len(lines) - 1 or written.count(b"\r") != len(lines) - 1:
         raise Invalid("a header holds a line break")
-    return written + b"\r\n\r\n"
+    return written + b"\r\n"
 
 
 def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

@@ -15,11 +15,14 @@ class Origin(NamedTuple):
 
 class RequestHead(NamedTuple):
     """`target` is path and query as they stand on the wire. Headers of the connection they came by may be
-    among them: they are not passed on."""
+    among them: they are not passed on. `own` is one that stands in this request alone; in `kept`, which comes
+    with every head that is the same but for that, whoever writes it leaves its bytes."""
 
     method: bytes
     target: bytes
     headers: Headers
+    own: tuple[bytes, bytes] | None = None
+    kept: dict[str, bytes] | None = None
 
 
 class Response(NamedTuple):
