@@ -2,3 +2,11 @@
 wrk.method = "POST"
 wrk.body = string.rep("a", tonumber(os.getenv("BODY_BYTES") or "256"))
 if os.getenv("TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN") end
+if os.getenv("VARIED") then
+  local number = 0
+  request = function()
+    number = number + 1
+    wrk.headers["X-Request-ID"] = "call-" .. number
+    return wrk.format()
+  end
+end

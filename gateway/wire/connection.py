@@ -23,6 +23,8 @@ HEAD_S = 30.0
 """How long a client may take to the end of a request's headers, or with a body that nobody waits for."""
 GATHER_S = 0.05
 """How long the rest of a small body may be in coming before its request goes the way of those that wait."""
+VARIED = 16
+"""So often another head than the one before may come until nobody looks for the same one any more."""
 QUEUE_LIMIT = 100
 """Requests that may be sent before the one in front of them is answered."""
 
@@ -63,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Request] = deque()
         self._refused = False
         self._seen: Seen | None = None
+        self._varied = 0
         self._in_head = False
         self._size = 0
         self._url = b""
@@ -104,7 +107,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse()
-        if at_rest:
+        if at_rest and self._varied < VARIED:
             self._see(data)
         if self._fresh is not None:
             self._start(self._fresh)
@@ -117,6 +120,8 @@ class Connection(asyncio.Protocol):
 
     def _see(self, data: bytes) -> None:
         """Of exactly one request, after which the connection stays."""
+        if self._seen is not None:
+            self._varied += 1
         request, self._seen = self._fresh, None
         alone = not (self._refused or self._in_head or self._queue or self._arriving)
         if request is not None and alone and request.keep_alive and not request.expects_continue:

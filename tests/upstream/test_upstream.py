@@ -479,3 +479,27 @@ async def test_closing_ends_what_is_open() -> None:
             await until(lambda: _connections(one.connections, 1))
         with pytest.raises(Unanswered):
             await asking
+
+
+async def test_an_answer_that_begins_like_the_one_before_it_is_still_read_to_its_own_end(
+    upstream: Upstream,
+) -> None:
+    """Heads seen before are not read again: whatever differs behind them must be."""
+    head = OK[:-5]
+    sent = [OK, head + b"again", head + b"", head + b"again" + OK, OK, head.replace(b"5", b"3") + b"new"]
+
+    async def behave(peer: Peer) -> None:
+        while sent:
+            await peer.request()
+            raw = sent.pop(0)
+            await peer.send(raw)
+            if raw == head:
+                await peer.send(b"la")
+                await peer.send(b"ter")
+
+    async with backend(behave) as one:
+        bodies = [(await asked(upstream, one.origin))[2] for _ in range(4)]
+        assert (bodies, one.connections) == ([b"hello", b"again", b"later", b"again"], 1)
+        # Bytes that nobody asked for: that connection answers nobody any more.
+        bodies = [(await asked(upstream, one.origin))[2] for _ in range(2)]
+        assert (bodies, one.connections) == ([b"hello", b"new"], 2)
