@@ -21,8 +21,11 @@ from benchmarks.processes import LOAD, REFERENCE, UNDER_TEST, build, cpu_s, on_c
 from benchmarks.table import show
 
 RUNS, SECONDS = 5, 3
-CASES = [(256, 16), (256, 64), (64 << 10, 16), (64 << 10, 64)]
-"""Body bytes and connections."""
+CASES = [
+    *[(256, 16, False), (256, 64, False), (64 << 10, 16, False), (64 << 10, 64, False)],
+    *[(256, 16, True), (256, 64, True), (64 << 10, 16, True)],
+]
+"""Body bytes, connections, and whether every head differs from the one before it, by an id."""
 
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -61,13 +64,14 @@ async def measure() -> None:
     require("go", "wrk", "taskset")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         async with _subjects(Path(folder)) as subjects:
-            for body, connections in CASES:
+            for body, connections, varied in CASES:
                 for subject in subjects:
                     subject.rates, subject.cpu_us = [], []
                 for _ in range(RUNS):
                     for subject in subjects:
-                        await load(subject, body, connections)
-                title = f"calls passed on, {body} bytes, {connections} connections"
+                        await load(subject, body, connections, varied=varied)
+                heads = ", every head another" if varied else ""
+                title = f"calls passed on, {body} bytes, {connections} connections{heads}"
                 show(title, "calls/s", {subject.name: subject.rates for subject in subjects})
                 looked_at = [subject for subject in subjects if subject.pid]
                 show(f"{title}: CPU", "us/call", {subject.name: subject.cpu_us for subject in looked_at})
@@ -113,13 +117,18 @@ async def token_of(started: Gateway) -> str:
     return token
 
 
-async def load(subject: Subject, body: int, connections: int) -> None:
+async def load(subject: Subject, body: int, connections: int, *, varied: bool = False) -> None:
     """SystemExit if anything but the answer came."""
     before_s = cpu_s(subject.pid) if subject.pid else 0.0
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(REFERENCE / "post.lua")]
     wrk = await asyncio.create_subprocess_exec(
         *on_core(LOAD, *command, subject.url),
-        env={"PATH": os.environ["PATH"], "TOKEN": subject.token, "BODY_BYTES": str(body)},
+        env={
+            "PATH": os.environ["PATH"],
+            "TOKEN": subject.token,
+            "BODY_BYTES": str(body),
+            **({"VARIED": "1"} if varied else {}),
+        },
         stdout=asyncio.subprocess.PIPE,
     )
     told = (await wrk.communicate())[0].decode()

@@ -1,13 +1,15 @@
 """Direct calls: the invoker answers, and its answer is passed on as it comes."""
 
+import secrets
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 
 from gateway.actions.admit_call import admit_call
 from gateway.actions.learn_durations import learn_duration
-from gateway.actions.run_service import call_limit, new_call_id
+from gateway.actions.limit_call import call_limit
 from gateway.api.asked import Asked
 from gateway.api.incoming import Incoming, while_connected
 from gateway.api.outgoing import Outgoing
@@ -18,6 +20,9 @@ from gateway.domain.body import Body
 from gateway.domain.deployed import Deployed
 from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
+
+_LIFE = secrets.token_hex(8)
+_NUMBERS = count(1)
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ def new_call(backends: Backends, direct: Direct, body: Body, kept: dict[str, byt
     asked, deployed = direct.asked, direct.deployed
     limit_s = call_limit(backends, deployed)
     return Call(
-        new_call_id(),
+        f"call-{_LIFE}-{next(_NUMBERS)}",
         deployed,
         body,
         asked.passed_on,
