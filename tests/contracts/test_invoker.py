@@ -312,3 +312,24 @@ async def test_what_a_killed_gateway_left_is_removed_at_the_start(
     (left / "input").mkdir(parents=True)
     async with opened(implementation, tmp_path):
         assert not left.exists()
+
+
+async def test_a_call_that_can_be_begun_at_once_is_the_same_call(invoker: Invoker) -> None:
+    """Who cannot begin it did nothing."""
+    asked = call('cat "$INPUT_FILE_PATH"', b"first")
+    assert (await answered(invoker, asked))[:2] == (200, b"first")
+    told = asyncio.Event()
+    again = Call(asked.id + "-2", asked.deployed, b"second", limit_s=20.0)
+    begun = invoker.begin(again, told.set)
+    if begun is None:
+        return
+    async with asyncio.timeout(20):
+        await told.wait()
+        reply = begun.whole()
+        if reply is not None:
+            assert (reply.status, reply.body) == (200, b"second")
+            begun.drop()
+            return
+        async with begun as entered:
+            body = b"".join([piece async for piece in pieces_of(entered.body)])
+    assert (entered.status, body) == (200, b"second")

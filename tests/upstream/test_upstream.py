@@ -486,7 +486,16 @@ async def test_an_answer_that_begins_like_the_one_before_it_is_still_read_to_its
 ) -> None:
     """Heads seen before are not read again: whatever differs behind them must be."""
     head = OK[:-5]
-    sent = [OK, head + b"again", head + b"", head + b"again" + OK, OK, head.replace(b"5", b"3") + b"new"]
+    other = OK.replace(b"200 OK", b"404 NO")
+    sent = [
+        OK,
+        head + b"again",
+        other,
+        head + b"",
+        head + b"again" + OK,
+        OK,
+        head.replace(b"5", b"3") + b"new",
+    ]
 
     async def behave(peer: Peer) -> None:
         while sent:
@@ -498,8 +507,10 @@ async def test_an_answer_that_begins_like_the_one_before_it_is_still_read_to_its
                 await peer.send(b"ter")
 
     async with backend(behave) as one:
-        bodies = [(await asked(upstream, one.origin))[2] for _ in range(4)]
-        assert (bodies, one.connections) == ([b"hello", b"again", b"later", b"again"], 1)
+        answers = [await asked(upstream, one.origin) for _ in range(5)]
+        assert [status for status, _, _ in answers] == [200, 200, 404, 200, 200]
+        bodies = [body for _, _, body in answers]
+        assert (bodies, one.connections) == ([b"hello", b"again", b"hello", b"later", b"again"], 1)
         # Bytes that nobody asked for: that connection answers nobody any more.
         bodies = [(await asked(upstream, one.origin))[2] for _ in range(2)]
         assert (bodies, one.connections) == ([b"hello", b"new"], 2)

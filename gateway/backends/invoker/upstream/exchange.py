@@ -95,8 +95,9 @@ class Exchange:
     def abandon(self, failure: Exception) -> None:
         """Whoever waits for the answer, or for more of it, gets this instead. Nothing, while it waits for a
         connection, and once the answer is whole."""
-        if self._answer is not None and not self._answer.complete:
-            self._answer.fail(failure)
+        answer = self._answer
+        if answer is not None and not answer.complete:
+            answer.fail(failure)
             self._connection.abort()
 
     async def __aexit__(self, *_: object) -> None:
