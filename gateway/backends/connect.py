@@ -217,6 +217,7 @@ async def _open_invoker(
     opening = open_local_invoker(
         await executors.get(settings.invoker_url),
         settings.own_dir.absolute() / "calls",
+        beside=[one.absolute() / "calls" for one in settings.every_dir if one != settings.own_dir],
         live_limit=settings.calls_live_limit,
         waiting_limit=settings.calls_waiting_limit,
         output_limit=settings.output_limit,

@@ -223,3 +223,21 @@ async def test_a_call_waits_for_a_place_when_there_is_a_seat(tmp_path: Path) -> 
         await gateway.deploy("turns", "sleep 0.2; echo done")
         answers = await asyncio.gather(*(gateway.http.post("/run/turns") for _ in range(3)))
         assert sorted(answer.status_code for answer in answers) == [200, 200, 503]
+
+
+async def test_a_crowd_of_slow_calls_leaves_others_their_share_of_this_machine(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path / "data", calls_live_limit=4, calls_waiting_limit=16) as gateway:
+        await gateway.deploy("slow", f"echo began >> {tmp_path}/began; sleep 20")
+        await gateway.deploy("quick", "echo done")
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            crowd = [tasks.create_task(gateway.http.post("/run/slow")) for _ in range(12)]
+
+            async def all_its_share() -> bool:
+                return await exists(tmp_path / "began") and (tmp_path / "began").read_text().count("\n") == 3
+
+            await eventually(all_its_share)
+            for _ in range(3):
+                assert (await gateway.http.post("/run/quick")).text == "done\n"
+            assert (tmp_path / "began").read_text().count("\n") == 3
+            for call in crowd:
+                call.cancel()

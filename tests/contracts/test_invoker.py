@@ -50,8 +50,10 @@ GIVEN = _Given()
 @asynccontextmanager
 async def opened(name: str, folder: Path, *, live: int = 4, waiting: int = 4) -> AsyncIterator[Invoker]:
     async with _executor(name) as executor:
-        limits = {"live_limit": live, "waiting_limit": waiting, "output_limit": 1 << 20}
-        async with open_local_invoker(executor, folder, **limits) as invoker:
+        opening = open_local_invoker(
+            executor, folder, live_limit=live, waiting_limit=waiting, output_limit=1 << 20
+        )
+        async with opening as invoker:
             yield invoker
 
 

@@ -56,3 +56,17 @@ def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
     log.add("a", ran(tmp_path, ("stderr", b"one")))
     log.remove("a")
     assert messages(log) == []
+
+
+def test_what_calls_wrote_in_other_processes_is_read_in_its_order_and_removed(tmp_path: Path) -> None:
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for folder in folders:
+        folder.mkdir()
+    mine, theirs = CallLog(folders[0], others=folders[1:]), CallLog(folders[1])
+    for second in range(6):
+        at = b"2030-01-01T00:00:0%d.000000000Z" % second
+        (tmp_path / "run.log").write_bytes(entry(at, "stderr", b"line %d" % second))
+        (mine, theirs)[second % 2].add("a", tmp_path / "run.log")
+    assert messages(mine, 4) == ["line 2", "line 3", "line 4", "line 5"]
+    mine.remove("a")
+    assert theirs.tail("a", 4) == ()

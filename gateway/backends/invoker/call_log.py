@@ -1,6 +1,7 @@
 """The call log: what calls wrote to stderr, a bounded file a service. Blocking; safe between threads."""
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +15,12 @@ CALL_LIMIT = 64 << 10
 
 
 class CallLog:
-    def __init__(self, folder: Path) -> None:
+    """`others` are the folders of processes that share the port: read along and removed with ours, never
+    written."""
+
+    def __init__(self, folder: Path, *, others: Sequence[Path] = ()) -> None:
         self._folder = folder
+        self._others = others
         self._lock = threading.Lock()
 
     def add(self, service: str, run_log: Path) -> None:
@@ -26,7 +31,7 @@ class CallLog:
             return
         if len(kept) > CALL_LIMIT:
             kept = kept[-CALL_LIMIT:].partition(b"\n")[2]
-        newer, older = self._files(service)
+        newer, older = _files(self._folder, service)
         with self._lock:
             if newer.exists() and newer.stat().st_size >= FILE_LIMIT:
                 newer.replace(older)
@@ -35,19 +40,33 @@ class CallLog:
 
     def tail(self, service: str, count: int) -> tuple[LogLine, ...]:
         """The last `count` lines, oldest first. Raises OSError."""
-        newer, older = self._files(service)
+        newer, older = _files(self._folder, service)
         with self._lock:
-            raw = b"".join(file.read_bytes() for file in (older, newer) if file.exists())
-        return tuple(_line(entry) for entry in raw.splitlines()[-count:])
+            entries = b"".join(_content(file) for file in (older, newer)).splitlines()
+        for folder in self._others:
+            entries += b"".join(_content(file) for file in _files(folder, service)).splitlines()
+        if self._others:
+            entries.sort()  # each begins with its time
+        return tuple(_line(entry) for entry in entries[-count:])
 
     def remove(self, service: str) -> None:
         """Raises OSError."""
         with self._lock:
-            for file in self._files(service):
-                file.unlink(missing_ok=True)
+            for folder in (self._folder, *self._others):
+                for file in _files(folder, service):
+                    file.unlink(missing_ok=True)
 
-    def _files(self, service: str) -> tuple[Path, Path]:
-        return self._folder / f"{service}.log", self._folder / f"{service}.log.1"
+
+def _files(folder: Path, service: str) -> tuple[Path, Path]:
+    """The newer and the older one."""
+    return folder / f"{service}.log", folder / f"{service}.log.1"
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _line(raw: bytes) -> LogLine:

@@ -3,7 +3,7 @@ answered."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +37,25 @@ LIVE = "live"
 
 @asynccontextmanager
 async def open_local_invoker(
-    executor: Executor, folder: Path, *, live_limit: int, waiting_limit: int, output_limit: int
+    executor: Executor,
+    folder: Path,
+    *,
+    live_limit: int,
+    waiting_limit: int,
+    output_limit: int,
+    beside: Sequence[Path] = (),
 ) -> AsyncIterator["LocalInvoker"]:
-    """What an earlier life left in the folder is ended and removed first."""
+    """What an earlier life left in the folder is ended and removed first. `beside` are the folders of other
+    processes, for what calls said there."""
     with disk_problems("opening the folder of calls"):
         (folder / LIVE).mkdir(parents=True, exist_ok=True, mode=0o700)
     invoker = LocalInvoker(
-        executor, folder, live_limit=live_limit, waiting_limit=waiting_limit, output_limit=output_limit
+        executor,
+        CallLog(folder, others=beside),
+        folder,
+        live_limit=live_limit,
+        waiting_limit=waiting_limit,
+        output_limit=output_limit,
     )
     await invoker.clear()
     yield invoker
@@ -51,13 +63,20 @@ async def open_local_invoker(
 
 class LocalInvoker:
     def __init__(
-        self, executor: Executor, folder: Path, *, live_limit: int, waiting_limit: int, output_limit: int
+        self,
+        executor: Executor,
+        log: CallLog,
+        folder: Path,
+        *,
+        live_limit: int,
+        waiting_limit: int,
+        output_limit: int,
     ) -> None:
         """Limits: scripts that run at once, calls beyond those that may be here, bytes of one call's output
         files."""
         self._executor = executor
         self._folder = folder
-        self._log = CallLog(folder)
+        self._log = log
         self._places = asyncio.Semaphore(live_limit)
         self._share = _most_of(live_limit)
         self._shares: dict[str, asyncio.Semaphore] = {}
