@@ -150,6 +150,21 @@ async def test_whoever_gets_no_place_in_time_is_told_that_nothing_ran() -> None:
             assert len(seen) == 2
 
 
+async def test_who_is_abandoned_while_it_waits_for_a_connection_sends_nothing() -> None:
+    seen: list[tuple[str, bytes]] = []
+    limited = open_upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
+    async with limited as upstream, backend(answering(seen, OK)) as one:
+        async with upstream.exchange(one.origin, post(), b""):
+            late = upstream.exchange(one.origin, post(), b"")
+            waiting = asyncio.create_task(late.__aenter__())
+            await asyncio.sleep(0)
+            late.abandon(TooLarge("too late"))
+        with pytest.raises(TooLarge):
+            await waiting
+        await asked(upstream, one.origin)
+        assert (len(seen), one.connections) == (2, 1)
+
+
 async def test_a_waiter_that_leaves_costs_no_place() -> None:
     limited = open_upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
     async with limited as upstream, backend(answering([], OK)) as one:

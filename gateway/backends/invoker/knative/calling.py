@@ -112,7 +112,7 @@ class Calling:
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
-        # Again, whatever follows: an exchange that waits for its connection is not abandoned.
+        # Again, until it is stopped.
         self._look_later()
         now = asyncio.get_running_loop().time()
         trouble = self._fleet.lasting_trouble(self._service)

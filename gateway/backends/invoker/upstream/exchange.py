@@ -24,6 +24,7 @@ class Exchange:
     """How long it waited for a connection."""
     _answer: Answer | None = None
     _sending: asyncio.Task[None] | None = None
+    _abandoned: Exception | None = None
 
     def __init__(self, pool: Pool, origin: Origin, head: RequestHead, body: Body) -> None:
         self._pool = pool
@@ -72,6 +73,9 @@ class Exchange:
         began = perf_counter()
         connection = await self._pool.borrow(self._origin)
         self.queue_s = perf_counter() - began
+        if self._abandoned is not None:
+            self._pool.give_back(connection, reusable=True)
+            raise self._abandoned
         answer = self._write(connection, head)
         if not isinstance(body, bytes):
             self._sending = asyncio.get_running_loop().create_task(self._send(body, length))
@@ -93,9 +97,11 @@ class Exchange:
         return answer
 
     def abandon(self, failure: Exception) -> None:
-        """Whoever waits for the answer, or for more of it, gets this instead. Nothing, while it waits for a
-        connection, and once the answer is whole."""
+        """Whoever waits for the answer, or for more of it, gets this instead; who still waits for a
+        connection does once that is there, and nothing is sent. Nothing, once the answer is whole."""
         answer = self._answer
+        if answer is None:
+            self._abandoned = failure
         if answer is not None and not answer.complete:
             answer.fail(failure)
             self._connection.abort()
