@@ -3,6 +3,7 @@ call would cost a twentieth of the call; given up is being punctual: it may be `
 
 import asyncio
 from collections.abc import Callable, Hashable
+from time import monotonic
 
 LOOK_S = 0.2
 
@@ -14,19 +15,22 @@ class Deadlines:
 
     def set(self, key: Hashable, late: Callable[[], None], after_s: float) -> None:
         """Call `late` once, unless it is cancelled by then."""
-        loop = asyncio.get_running_loop()
-        self._due[key] = (loop.time() + after_s, late)
+        self._due[key] = (monotonic() + after_s, late)
         if self._timer is None:
-            self._timer = loop.call_later(LOOK_S, self._look)
+            self._look_later()
 
     def cancel(self, key: Hashable) -> None:
         """Fine if there is none."""
         self._due.pop(key, None)
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        self._timer = None
+        now = monotonic()
         for key, (at, late) in list(self._due.items()):
             if at <= now and self._due.pop(key, None) is not None:
                 late()
-        self._timer = loop.call_later(LOOK_S, self._look) if self._due else None
+        if self._due and self._timer is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from time import monotonic
 
 from gateway.backends.invoker.upstream.connection import Connection
 from gateway.backends.invoker.upstream.message import Origin
@@ -70,7 +71,8 @@ class Pool:
             connection.abort()
             self._free(lane)
             return
-        connection.rest(asyncio.get_running_loop().time())
+        # Not the loop's clock: before Python 3.12, finding the loop is a call into the system.
+        connection.rest(monotonic())
         if not self._hand(lane, connection):
             lane.idle.append(connection)
             self._sweep_later()
@@ -181,7 +183,7 @@ class Pool:
     def _sweep(self) -> None:
         """Close what was idle for too long: an intermediary may have forgotten it."""
         self._sweeping = None
-        before = asyncio.get_running_loop().time() - self._idle_timeout_s
+        before = monotonic() - self._idle_timeout_s
         for lane in self._lanes.values():
             for connection in lane.idle:
                 if connection.idle_since <= before:
