@@ -7,6 +7,7 @@ from benchmarks import (
     accept,
     call,
     held,
+    jobs,
     knative,
     ledger,
     passing,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "held": held.measure,
     "pod": pod.measure,
     "knative": knative.measure,
+    "jobs": jobs.measure,
     "passing": passing.measure,
     "services": services.measure,
     "spread": spread.measure,
@@ -39,7 +41,7 @@ BENCHMARKS = {
     "reconcile": reconcile.measure,
 }
 """`passing` and `services` need Go and wrk, `receive` and `reconcile` a MinIO, `ledger`
-PostgreSQL, `queue` RabbitMQ, `knative` a cluster."""
+PostgreSQL, `queue` RabbitMQ, `knative` a cluster, `jobs` all of these but Knative."""
 
 
 def main(names: list[str]) -> int:

@@ -26,6 +26,17 @@ async def test_it_grows_with_success_up_to_its_bound_and_halves_with_refusal() -
     assert rate.per_second == LEAST_S
 
 
+async def test_until_the_first_refusal_a_second_of_successes_doubles_it() -> None:
+    rate = Rate(1000, clock=Clock())
+    for _ in range(round(BEGIN_S)):
+        rate.succeeded()
+    assert rate.per_second == 2 * BEGIN_S
+    rate.refused()
+    for _ in range(round(BEGIN_S)):
+        rate.succeeded()
+    assert rate.per_second < 1.2 * BEGIN_S
+
+
 async def test_a_bound_below_the_beginning_holds_from_the_first() -> None:
     assert Rate(5, clock=Clock()).per_second == 5
 

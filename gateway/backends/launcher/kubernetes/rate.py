@@ -8,6 +8,8 @@ BEGIN_S = 20.0
 LEAST_S = 1.0
 STEP = 0.1
 """Added to the rate by a success: a second's worth of them, at 20 a second, adds 2."""
+FIRST_STEP = 1.0
+"""The same until the first refusal: as long as nothing is known of a limit, a second doubles the rate."""
 BURST_S = 1.0
 """What was not used can be caught up with for as long."""
 
@@ -17,6 +19,7 @@ class Rate:
         """`most_s` creates a second at most."""
         self._most_s = most_s
         self._rate_s = min(BEGIN_S, most_s)
+        self._step = FIRST_STEP
         self._clock = clock or asyncio.get_running_loop().time
         self._next = self._clock()
         """When the next create may begin."""
@@ -34,9 +37,10 @@ class Rate:
             await asyncio.sleep(begin - now)
 
     def succeeded(self) -> None:
-        self._rate_s = min(self._most_s, self._rate_s + STEP)
+        self._rate_s = min(self._most_s, self._rate_s + self._step)
 
     def refused(self, *, retry_after_s: float = 0) -> None:
         """The API server has too much to do, or is away: nobody begins before it said."""
+        self._step = STEP
         self._rate_s = max(LEAST_S, self._rate_s / 2)
         self._next = max(self._next, self._clock() + retry_after_s)
