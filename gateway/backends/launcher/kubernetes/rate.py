@@ -1,5 +1,5 @@
 """The rate of creates: what the API server takes without getting slow is found out, not guessed. More after
-every success, most before the first refusal; half after every refusal; what it says about waiting is obeyed."""
+every success, most before the first refusal; half after a refusal; what it says of waiting is obeyed."""
 
 import asyncio
 from collections.abc import Callable
