@@ -25,6 +25,7 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.gateway import Connection, Gateway, deploy, gateway
+from benchmarks.kubectl import CLIENTS, LABEL, create_again
 from benchmarks.processes import resident_bytes
 from benchmarks.table import show
 from gateway.backends.cluster import Cluster, open_cluster
@@ -35,10 +36,9 @@ from gateway.staging.abreast import abreast
 if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
-EVENTS, CLIENTS, SENDERS, RUNS = 40, 8, 16, 3
+EVENTS, SENDERS, RUNS = 40, 16, 3
 DRAINED = int(os.environ.get("DRAINED_JOBS", "200"))
 QUEUED = int(os.environ.get("QUEUED_JOBS", "10000"))
-LABEL = "oscar-gateway/attempt"
 PATIENCE_S = 300.0
 INPUT = [{"storage_provider": "minio", "path": "bench/in"}]
 
@@ -59,7 +59,7 @@ async def measure() -> None:
         launched, reference = [], []
         for _ in range(RUNS):
             launched.append(await _launches(cluster, settings))
-            reference.append(await _kubectl(cluster, settings))
+            reference.append(await create_again(cluster, settings["KUBECONFIG"], "drained"))
         series = {"whole worker": [drained], "launcher, 8 at once": launched, "kubectl, 8 clients": reference}
         show(f"creates of {DRAINED} Jobs", "Jobs/s", series)
         await _remove(connection, cluster, "drained")
@@ -283,43 +283,3 @@ async def _remove(connection: Connection, cluster: Cluster, service: str) -> Non
     await connection.request("DELETE", f"/system/services/{service}")
     path = f"/apis/batch/v1/namespaces/{cluster.namespace}/jobs"
     await cluster.delete(path, {"propagationPolicy": "Background"})
-
-
-async def _kubectl(cluster: Cluster, settings: dict[str, str]) -> float:
-    """Jobs a second: those of the cluster once more, under other names, by eight kubectl at once."""
-    listed = await cluster.list(f"/apis/batch/v1/namespaces/{cluster.namespace}/jobs")
-    again = [_anew(one) for one in listed["items"] if one["metadata"]["name"].startswith("drained")]
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        files = []
-        for client in range(CLIENTS):
-            items = again[client::CLIENTS]
-            file = Path(folder) / f"{client}.json"
-            file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-            files.append(str(file))
-        began = time.perf_counter()
-        await asyncio.gather(*(_create(file, settings) for file in files))
-        return len(again) / (time.perf_counter() - began)
-
-
-async def _create(file: str, settings: dict[str, str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *("kubectl", "--kubeconfig", settings["KUBECONFIG"], "-n", settings["KUBERNETES_NAMESPACE"]),
-        *("create", "--validate=false", "-f", file),
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    if await process.wait():
-        raise SystemExit("kubectl create failed")
-
-
-def _anew(job: dict[str, Any]) -> dict[str, Any]:
-    metadata = {part: job["metadata"].get(part, {}) for part in ("labels", "annotations")}
-    metadata["labels"] = {name: text for name, text in metadata["labels"].items() if name != LABEL}
-    spec = {name: part for name, part in job["spec"].items() if name != "selector"}
-    labels = spec["template"]["metadata"]["labels"]
-    spec["template"]["metadata"]["labels"] = {
-        name: text for name, text in labels.items() if "kubernetes.io" not in name and "-uid" not in name
-    }
-    for own in ("controller-uid", "job-name", LABEL):
-        spec["template"]["metadata"]["labels"].pop(own, None)
-    name = f"again-{secrets.token_hex(8)}"
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata | {"name": name}, "spec": spec}
