@@ -32,16 +32,18 @@ async def launch_attempt(backends: Backends, job_id: JobId) -> None:
     if deployed is None:
         await backends.ledger.cancel(job_id, reason="its service was deleted", now=backends.now())
         return
-    async with backends.gate:
-        closed = await _closed_gate(backends, job)
-        if closed:
-            await backends.ledger.park(job_id, reason=closed)
-            return
-        attempt = await backends.ledger.claim(job_id, now=backends.now())
-    if attempt is not None:
-        await launch_claimed(
-            backends, replace(job, state=JobState.STARTING, attempts=attempt.number), deployed
-        )
+    settings = backends.settings
+    attempt = await backends.ledger.claim(
+        job_id,
+        now=backends.now(),
+        live_limit=settings.jobs_live_limit,
+        service_limit=settings.service_live_limit,
+    )
+    if attempt is None:
+        # Where the gate has opened since, the sweep lets it in again at once.
+        await backends.ledger.park(job_id, reason=await _closed_gate(backends, job) or "waits for a place")
+        return
+    await launch_claimed(backends, replace(job, state=JobState.STARTING, attempts=attempt.number), deployed)
 
 
 async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> None:

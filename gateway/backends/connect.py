@@ -1,7 +1,6 @@
 """Connect: settings to open backends. The one place that names implementations; what a URL does not pick is
 not imported."""
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -59,9 +58,6 @@ class Backends:
     """Who is being answered by this process: calls of each caller, direct calls of each service."""
     held: Rooms = field(default_factory=Rooms)
     """Calls that are held for their job's end."""
-    gate: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held from counting live attempts to claiming one, so that this worker does not overshoot its own
-    limit."""
 
 
 @dataclass(frozen=True)

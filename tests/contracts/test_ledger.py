@@ -725,3 +725,24 @@ async def test_what_was_learned_is_kept_replaced_and_forgotten_with_its_service(
     assert await ledger.durations() == {"uid-a": [5.0, 6.0], "uid-a/cold": [3.0], "uid-b": [4.0]}
     await ledger.forget_service("uid-a")
     assert await ledger.durations() == {"uid-b": [4.0]}
+
+
+async def test_no_claim_overshoots_the_limits_whoever_claims_at_the_same_time(url: str) -> None:
+    async with open_ledger(url) as one, open_ledger(url) as other:
+        jobs = [new_job(f"job-{number}", service="grey" if number % 2 else "red") for number in range(12)]
+        await one.accept(jobs, now=at(0))
+
+        async def claim(number: int, **limits: int) -> bool:
+            ledger = one if number % 3 else other
+            return await ledger.claim(JobId(f"job-{number}"), now=at(1), **limits) is not None
+
+        claimed = await asyncio.gather(
+            *(claim(number, live_limit=9, service_limit=4) for number in range(12))
+        )
+        assert sum(claimed) == 8
+        assert dict(await one.live_counts()) == {"grey": 4, "red": 4}
+        claimed = await asyncio.gather(*(claim(number, live_limit=9) for number in range(12)))
+        assert sum(claimed) == 1
+        states = [(await one.job(job.id)).state for job in jobs]
+        assert states.count(JobState.STARTING) == 9
+        assert states.count(JobState.QUEUED) == 3

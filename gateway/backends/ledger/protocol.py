@@ -91,8 +91,14 @@ class Ledger(Protocol):
         """Note that a message about each of them is on the queue."""
         ...
 
-    async def claim(self, job: JobId, *, now: datetime) -> Attempt | None:
-        """`queued` → `starting` with the next attempt; None in any other state (somebody was faster)."""
+    async def claim(
+        self, job: JobId, *, now: datetime, live_limit: int = 0, service_limit: int = 0
+    ) -> Attempt | None:
+        """`queued` → `starting` with the next attempt; None in any other state (somebody was faster).
+
+        None also while so many attempts live, in all or of its service, whichever processes claim at the same
+        time; 0: no limit.
+        """
         ...
 
     async def park(self, job: JobId, *, reason: str) -> bool:

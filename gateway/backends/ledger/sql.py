@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 
 from gateway.backends.ledger.accepting import Acceptor
-from gateway.backends.ledger.admitting import admit_jobs, live_counts
+from gateway.backends.ledger.admitting import admit_jobs, is_full, live_counts
 from gateway.backends.ledger.database import Database, open_database
 from gateway.backends.ledger.listing import (
     finished_page,
@@ -136,8 +136,16 @@ class SqlLedger:
                 note = update(JOBS).where(JOBS.c.id.in_(portion), JOBS.c.state == JobState.QUEUED.value)
                 await connection.execute(note.values(announced_at=now))
 
-    async def claim(self, job: JobId, *, now: datetime) -> Attempt | None:
-        async with self._database.writing() as connection:
+    async def claim(
+        self, job: JobId, *, now: datetime, live_limit: int = 0, service_limit: int = 0
+    ) -> Attempt | None:
+        if not live_limit and not service_limit:
+            async with self._database.writing() as connection:
+                return await claim_job(connection, job, now=now)
+        # Alone: two who count at the same moment would both take the last place.
+        async with self._database.writing_alone() as connection:
+            if await is_full(connection, job, live_limit=live_limit, service_limit=service_limit):
+                return None
             return await claim_job(connection, job, now=now)
 
     async def park(self, job: JobId, *, reason: str) -> bool:
