@@ -57,7 +57,14 @@ async def name(invoker: KnativeInvoker) -> AsyncIterator[str]:
 @pytest.fixture
 def define(server: Knative, name: str) -> Any:
     def define(script: str, **more: Any) -> Deployed:
-        definition = {"name": name, "image": server.script_image, "script": script, "token": "t", **more}
+        definition = {
+            "name": name,
+            "image": server.script_image,
+            "script": script,
+            "token": "t",
+            "cpu": "0.1",
+            **more,
+        }
         at = AT + timedelta(seconds=next(numbers))
         return Deployed(Service.model_validate(definition), f"uid-{name}", AT, at)
 
@@ -193,7 +200,7 @@ async def test_several_calls_share_an_instance_if_the_service_says_so(
         'sleep 1; cat "$INPUT_FILE_PATH"',
         annotations={"oscar-gateway/concurrency": "5"},
         synchronous={"max_scale": 1},
-        cpu="1",
+        cpu="0.4",
     )
     assert (await asked(invoker, deployed, b"warm!"))[0] == 200
     began = time.monotonic()
