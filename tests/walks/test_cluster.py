@@ -28,7 +28,7 @@ def s3(installed: Installation) -> Iterator[Any]:
 
 
 def deploy(installed: Installation, name: str, script: str, **more: Any) -> None:
-    definition = {"name": name, "image": IMAGE, "cpu": "0.1", "memory": "64Mi", "script": script}
+    definition = {"name": f"pods-{name}", "image": IMAGE, "cpu": "0.1", "memory": "64Mi", "script": script}
     with installed.http() as http:
         answer = http.post("/system/services", json=definition | more)
         assert answer.status_code == 201, answer.text
@@ -36,7 +36,7 @@ def deploy(installed: Installation, name: str, script: str, **more: Any) -> None
 
 def submit(installed: Installation, name: str, body: bytes = b"") -> str:
     with installed.http() as http:
-        answer = http.post(f"/job/{name}", content=body)
+        answer = http.post(f"/job/pods-{name}", content=body)
         assert answer.status_code == 201, answer.text
         return str(answer.headers["X-OSCAR-Job-ID"])
 
@@ -64,7 +64,7 @@ def test_calls_are_answered_from_zero_warm_and_twenty_at_once(installed: Install
     def call(number: int) -> str:
         body = base64.b64encode(f"call {number}".encode())
         with installed.http() as http:
-            answer = http.post("/run/called", content=body)
+            answer = http.post("/run/pods-called", content=body)
             assert answer.status_code == 200, answer.text
             return str(answer.text)
 
@@ -77,7 +77,7 @@ def test_calls_are_answered_from_zero_warm_and_twenty_at_once(installed: Install
 def test_a_call_that_takes_long_is_handed_over_and_fetched(installed: Installation) -> None:
     deploy(installed, "long", "sleep 5; echo done", annotations={"oscar-gateway/direct-seconds": "0"})
     with installed.http() as http:
-        told = http.post("/run/long", headers={"Prefer": "wait=1"})
+        told = http.post("/run/pods-long", headers={"Prefer": "wait=1"})
         assert told.status_code == 202
         status = told.headers["location"]
         wait_for(lambda: http.get(status, headers={"Prefer": "wait=20"}).status_code == 303, within_s=30)
@@ -105,9 +105,9 @@ def test_cancelling_works_while_waiting_and_while_running(installed: Installatio
     deploy(installed, "slow", "sleep 600")
     jobs = [submit(installed, "slow") for _ in range(6)]
     with installed.http() as http:
-        query = {"service": "slow", "state": "running"}
+        query = {"service": "pods-slow", "state": "running"}
         wait_for(lambda: len(http.get("/v1/jobs", params=query).json()["jobs"]) == 4, within_s=30)
-        waiting = http.get("/v1/jobs", params={"service": "slow", "state": "waiting"}).json()["jobs"]
+        waiting = http.get("/v1/jobs", params={"service": "pods-slow", "state": "waiting"}).json()["jobs"]
         assert "JOBS_LIVE_LIMIT" in waiting[0]["reason"]
         for job in jobs:
             assert http.delete(f"/v1/jobs/{job}").status_code == 200
@@ -119,7 +119,7 @@ def test_a_deleted_service_takes_its_running_job_along_and_can_be_made_again(ins
     job = submit(installed, "gone")
     in_state(installed, job, "running")
     with installed.http() as http:
-        assert http.delete("/system/services/gone").status_code == 204
+        assert http.delete("/system/services/pods-gone").status_code == 204
         wait_for(lambda: http.get(f"/v1/jobs/{job}").status_code == 404, within_s=30)
     deploy(installed, "gone", "echo back")
     assert ended(installed, submit(installed, "gone"))["state"] == "succeeded"
@@ -143,7 +143,7 @@ def test_files_are_all_processed_once_while_processes_are_ended_in_the_middle(
 
     wait_for(lambda: out() == set(names), within_s=80)
     with installed.http() as http:
-        for service in ("first", "second"):
+        for service in ("pods-first", "pods-second"):
             jobs = http.get("/v1/jobs", params={"service": service, "limit": 1000}).json()["jobs"]
             assert len(jobs) == len(names)
             wait_for(

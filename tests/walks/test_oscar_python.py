@@ -42,7 +42,7 @@ def test_it_creates_reads_updates_and_removes_a_service(client: Client) -> None:
     assert len(service["token"]) == 64
     client.update_service("py-life", definition("py-life", "echo changed\n"))
     assert json.loads(client.get_service("py-life").text)["script"] == "echo changed\n"
-    assert [one["name"] for one in client.list_services().json()] == ["py-life"]
+    assert "py-life" in [one["name"] for one in client.list_services().json()]
     assert client.remove_service("py-life").status_code == 204
     with pytest.raises(requests.HTTPError):
         client.get_service("py-life")
