@@ -14,6 +14,7 @@ Not there: TLS, HTTP/2 to backends (so no gRPC), header matches (tag-header-base
 """
 
 import argparse
+import contextlib
 import ctypes
 import datetime
 import json
@@ -161,6 +162,16 @@ def render(ingresses, services, listen):
     return "".join(maps) + "".join(upstreams.values()) + "".join(servers.values()) + "}\n", served
 
 
+def workers(nginx):
+    """The worker processes that accept connections: process ids.  An old one says in its title that it does not any more."""
+    listed = pathlib.Path("/proc/%d/task/%d/children" % (nginx.pid, nginx.pid)).read_text().split()
+    titles = {}
+    for pid in listed:
+        with contextlib.suppress(OSError):  # ended meanwhile
+            titles[pid] = pathlib.Path("/proc", pid, "cmdline").read_bytes()
+    return {pid for pid, title in titles.items() if b"shutting down" not in title}
+
+
 def mark_ready(kubectl, ingress):
     """Sets the status of an Ingress, once per generation."""
     meta, old = ingress["metadata"], ingress.get("status", {})
@@ -216,15 +227,18 @@ def main():
         pathlib.Path(folder, "nginx.conf").write_text(head + body)
 
     def answers(generation):
-        for _ in range(500):
-            try:
-                if (
-                    opener.open("http://%s/lab-ingress-generation" % listen, timeout=2).read()
-                    == b"%d" % generation
-                ):
-                    return True
-            except OSError:
-                pass
+        try:
+            with opener.open("http://%s/lab-ingress-generation" % listen, timeout=2) as answer:
+                return answer.read() == b"%d" % generation
+        except OSError:
+            return False
+
+    def takes(nginx, generation, old=frozenset()):
+        """Whether that configuration answers, and no old worker accepts connections any more, also on a busy machine."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if answers(generation) and not old & workers(nginx):
+                return True
             time.sleep(0.02)
         return False
 
@@ -233,7 +247,7 @@ def main():
     write(last, generation)
     nginx = child(["nginx", "-p", folder + "/", "-c", folder + "/nginx.conf"])
     try:
-        if not answers(0):
+        if not takes(nginx, 0):
             sys.exit("nginx did not start: see error.log in " + folder)
         objects = [
             {
@@ -269,14 +283,14 @@ def main():
             if body != last:
                 generation += 1
                 write(body, generation)
+                old = workers(nginx)
                 nginx.send_signal(
                     signal.SIGHUP
                 )  # a configuration that nginx refuses leaves the old one in place
-                if not answers(generation):
+                if not takes(nginx, generation, old):
                     log("nginx did not take generation", generation, "- see error.log")
                     continue
                 last = body
-                time.sleep(0.15)  # for another 0.1 s the old workers may still accept
             for ingress in served:
                 mark_ready(kubectl, ingress)
         sys.exit("nginx ended")
