@@ -20,6 +20,7 @@ from benchmarks import (
     start,
     steady,
     streaming,
+    together,
 )
 
 BENCHMARKS = {
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "knative": knative.measure,
     "jobs": jobs.measure,
     "passing": passing.measure,
+    "together": together.measure,
     "services": services.measure,
     "spread": spread.measure,
     "steady": steady.measure,
@@ -41,7 +43,8 @@ BENCHMARKS = {
     "reconcile": reconcile.measure,
 }
 """`passing` and `services` need Go and wrk, `receive` and `reconcile` a MinIO, `ledger`
-PostgreSQL, `queue` RabbitMQ, `knative` a cluster, `jobs` all of these but Knative."""
+PostgreSQL, `queue` RabbitMQ, `knative` a cluster, `jobs` all of these but Knative, `together` all but a
+cluster."""
 
 
 def main(names: list[str]) -> int:

@@ -59,7 +59,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def gateway(core: int | None = None, /, **settings: str) -> AsyncIterator[Gateway]:
+async def gateway(core: int | str | None = None, /, **settings: str) -> AsyncIterator[Gateway]:
     """Started, on one core if it is named, and ready to be asked; stopped in order at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         environment = {"PATH": os.environ["PATH"], "HTTP_PORT": "0", "S3_PORT": "0", "LOG_LEVEL": "warning"}

@@ -2,30 +2,28 @@
 measured has one core, who asks and who answers the other. Alternating, five runs each.
 
 Rates are only as good as the machine is quiet; the CPU time a call is what to look at on a busy one.
+`BENCH_RUNS`, `BENCH_SECONDS` and `BENCH_CASES` (a part of the cases' names) make it shorter.
 """
 
-import asyncio
-import json
-import os
-import re
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.gateway import Gateway, deploy, gateway
-from benchmarks.processes import LOAD, REFERENCE, UNDER_TEST, build, cpu_s, on_core, require, running
-from benchmarks.table import show
+from benchmarks.gateway import gateway
+from benchmarks.processes import LOAD, UNDER_TEST, Cores, build, on_core, require, running
+from benchmarks.subject import Case, How, Subject, compare, free_port, token_of
 
-RUNS, SECONDS = 5, 3
+KIB, MIB = 1 << 10, 1 << 20
+VARIED: How = "every head another"
+CHUNKED: How = "in chunks"
 CASES = [
-    *[(256, 16, False), (256, 64, False), (64 << 10, 16, False), (64 << 10, 64, False)],
-    *[(256, 16, True), (256, 64, True), (64 << 10, 16, True)],
+    *[Case(256, 16), Case(256, 64), Case(64 * KIB, 16), Case(64 * KIB, 64)],
+    *[Case(256, 16, how=VARIED), Case(256, 64, how=VARIED), Case(64 * KIB, 16, how=VARIED)],
+    *[Case(256, 16, how=CHUNKED), Case(64 * KIB, 16, how=CHUNKED)],
+    *[Case(256, 16, down=64 * KIB), Case(MIB, 16), Case(256, 16, down=MIB)],
 ]
-"""Body bytes, connections, and whether every head differs from the one before it, by an id."""
 
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -48,40 +46,19 @@ http {{
 """
 
 
-@dataclass
-class Subject:
-    """Who is measured: where, with which token, and the process whose CPU time counts (0: not looked at)."""
-
-    name: str
-    url: str
-    token: str
-    pid: int = 0
-    rates: list[float] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-
-
 async def measure() -> None:
     require("go", "wrk", "taskset")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         async with _subjects(Path(folder)) as subjects:
-            for body, connections, varied in CASES:
-                for subject in subjects:
-                    subject.rates, subject.cpu_us = [], []
-                for _ in range(RUNS):
-                    for subject in subjects:
-                        await load(subject, body, connections, varied=varied)
-                heads = ", every head another" if varied else ""
-                title = f"calls passed on, {body} bytes, {connections} connections{heads}"
-                show(title, "calls/s", {subject.name: subject.rates for subject in subjects})
-                looked_at = [subject for subject in subjects if subject.pid]
-                show(f"{title}: CPU", "us/call", {subject.name: subject.cpu_us for subject in looked_at})
+            for case in CASES:
+                await compare(subjects, case)
 
 
 @asynccontextmanager
 async def _subjects(folder: Path) -> AsyncIterator[list[Subject]]:
     """The Go proxy last: it is the reference."""
     async with AsyncExitStack() as stack:
-        backend, proxy, token = free_port(), free_port(), "t" * 64
+        backend, token = free_port(), "t" * 64
         upstream = on_core(LOAD, str(await build("upstream", folder)), "-listen", f"127.0.0.1:{backend}")
         await stack.enter_async_context(running(upstream, port=backend, GOMAXPROCS="1"))
         started = await stack.enter_async_context(
@@ -93,10 +70,20 @@ async def _subjects(folder: Path) -> AsyncIterator[list[Subject]]:
         ]
         if shutil.which("nginx"):
             subjects.append(await stack.enter_async_context(_nginx(folder, backend, token)))
-        go = [str(await build("proxy", folder)), "-listen", f"127.0.0.1:{proxy}", "-token", token]
-        go += ["-upstream", f"http://127.0.0.1:{backend}", "-log", str(folder / "go.log")]
-        pid = await stack.enter_async_context(running(on_core(UNDER_TEST, *go), port=proxy, GOMAXPROCS="1"))
-        yield [*subjects, Subject("Go ReverseProxy", f"http://127.0.0.1:{proxy}/run/bench", token, pid)]
+        reference = go_proxy(folder, UNDER_TEST, backend=backend, token=token, threads=1)
+        yield [*subjects, await stack.enter_async_context(reference)]
+
+
+@asynccontextmanager
+async def go_proxy(
+    folder: Path, cores: Cores, *, backend: int, token: str, threads: int
+) -> AsyncIterator[Subject]:
+    """The reference: `threads` run Go code at the same time (GOMAXPROCS)."""
+    port = free_port()
+    command = [str(await build("proxy", folder)), "-listen", f"127.0.0.1:{port}", "-token", token]
+    command += ["-upstream", f"http://127.0.0.1:{backend}", "-log", str(folder / "go.log")]
+    async with running(on_core(cores, *command), port=port, GOMAXPROCS=str(threads)) as pid:
+        yield Subject("Go ReverseProxy", f"http://127.0.0.1:{port}/run/bench", token, pid)
 
 
 @asynccontextmanager
@@ -106,42 +93,3 @@ async def _nginx(folder: Path, backend: int, token: str) -> AsyncIterator[Subjec
     file.write_text(NGINX.format(folder=folder, backend=backend, port=port, token=token))
     async with running(on_core(UNDER_TEST, "nginx", "-c", str(file), "-p", str(folder)), port=port) as pid:
         yield Subject("nginx", f"http://127.0.0.1:{port}/run/bench", token, pid)
-
-
-async def token_of(started: Gateway) -> str:
-    connection = await started.connect()
-    await deploy(connection, "bench", "true")
-    _, answer = await connection.request("GET", "/system/services/bench")
-    connection.writer.close()
-    token: str = json.loads(answer)["token"]
-    return token
-
-
-async def load(subject: Subject, body: int, connections: int, *, varied: bool = False) -> None:
-    """SystemExit if anything but the answer came."""
-    before_s = cpu_s(subject.pid) if subject.pid else 0.0
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(REFERENCE / "post.lua")]
-    wrk = await asyncio.create_subprocess_exec(
-        *on_core(LOAD, *command, subject.url),
-        env={
-            "PATH": os.environ["PATH"],
-            "TOKEN": subject.token,
-            "BODY_BYTES": str(body),
-            **({"VARIED": "1"} if varied else {}),
-        },
-        stdout=asyncio.subprocess.PIPE,
-    )
-    told = (await wrk.communicate())[0].decode()
-    total = re.search(r"(\d+) requests in", told)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    if total is None or rate is None or "Non-2xx" in told or "Socket errors" in told:
-        raise SystemExit(f"{subject.name}: {told}")
-    subject.rates.append(float(rate[1]))
-    if subject.pid:
-        subject.cpu_us.append((cpu_s(subject.pid) - before_s) / max(1, int(total[1])) * 1e6)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

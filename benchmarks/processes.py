@@ -10,11 +10,15 @@ from pathlib import Path
 UNDER_TEST, LOAD = 0, 1
 """The core of what is measured; the core of who asks and of what stands behind."""
 
+Cores = int | str
+"""One, or several as taskset writes them."""
+BOTH = f"{UNDER_TEST},{LOAD}"
+
 REFERENCE = Path(__file__).parent / "reference"
 PORT_S = 10.0
 
 
-def on_core(core: int, *command: str) -> list[str]:
+def on_core(core: Cores, *command: str) -> list[str]:
     return ["taskset", "-c", str(core), *command]
 
 
@@ -66,9 +70,14 @@ async def build(name: str, folder: Path) -> Path:
 
 
 def cpu_s(pid: int) -> float:
-    """What the process has used so far."""
+    """What the process and its living children have used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = [
+        int(child)
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in file.read_text().split()
+    ]
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + sum(map(cpu_s, children))
 
 
 def resident_bytes(pid: int) -> int:

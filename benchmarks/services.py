@@ -5,13 +5,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.gateway import gateway
-from benchmarks.passing import Subject, free_port, load, token_of
 from benchmarks.processes import LOAD, UNDER_TEST, build, on_core, require, running
+from benchmarks.subject import RUNS, Case, Subject, free_port, load, token_of
 from benchmarks.table import show
 
 COUNTS = (10_000, 300, 1)
-RUNS = 5
-BODY, CONNECTIONS = 256, 16
+CASE = Case(256, 16)
 
 
 async def measure() -> None:
@@ -31,7 +30,7 @@ async def measure() -> None:
                 subjects.append(Subject(f"{count} services", url, token, started.pid))
             for _ in range(RUNS):
                 for subject in subjects:
-                    await load(subject, BODY, CONNECTIONS)
+                    await load(subject, CASE)
             show("calls passed on by services", "calls/s", {one.name: one.rates for one in subjects})
             show("the same: CPU", "us/call", {one.name: one.cpu_us for one in subjects})
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.gateway import Connection, Gateway, gateway
-from benchmarks.passing import free_port, token_of
 from benchmarks.processes import LOAD, UNDER_TEST, build, on_core, require, running
+from benchmarks.subject import free_port, token_of
 from benchmarks.table import show
 
 RATE, SECONDS, RUNS = 1000, 10, 3

@@ -1,12 +1,25 @@
--- wrk: POST a body of BODY_BYTES with TOKEN; with VARIED each under an id of its own.
+-- wrk: POST a body of BODY_BYTES with TOKEN; HOW: "every head another", by an id, or "in chunks".
+local body = string.rep("a", tonumber(os.getenv("BODY_BYTES") or "256"))
+local how = os.getenv("HOW")
 wrk.method = "POST"
-wrk.body = string.rep("a", tonumber(os.getenv("BODY_BYTES") or "256"))
+wrk.body = body
 if os.getenv("TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN") end
-if os.getenv("VARIED") then
+if how == "every head another" then
   local number = 0
   request = function()
     number = number + 1
     wrk.headers["X-Request-ID"] = "call-" .. number
     return wrk.format()
+  end
+elseif how == "in chunks" then
+  local whole
+  request = function()
+    if not whole then
+      wrk.body = nil
+      wrk.headers["Transfer-Encoding"] = "chunked"
+      local head = wrk.format():gsub("[Cc]ontent%-[Ll]ength: %d+\r\n", "")
+      whole = head .. string.format("%x\r\n", #body) .. body .. "\r\n0\r\n\r\n"
+    end
+    return whole
   end
 end
