@@ -15,6 +15,7 @@ KEPT_BACK = frozenset(
 )
 """Ours to read, or written anew."""
 
+REQUEST_ID = b"x-request-id"
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 _LIFE = secrets.token_hex(6).encode()
@@ -46,7 +47,7 @@ class Asked:
                     self.raw = True
             elif name == b"authorization":
                 self.authorization = self.authorization or value.decode("latin-1")
-            elif name == b"x-request-id":
+            elif name == REQUEST_ID:
                 if SANE_ID.fullmatch(value):
                     self.request_id = value
             elif name == b"prefer":

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 
@@ -28,7 +28,8 @@ _NUMBERS = count(1)
 @dataclass(slots=True)
 class Direct:
     """`route` is the header that tells the client its route; `cold` if nothing of the service ran when it was
-    chosen; `began` by the clock of `perf_counter`; `queue_s` how long it waited for its place."""
+    chosen; `began` by the clock of `perf_counter`; `own` are headers to pass on beside what is asked;
+    `queue_s` is how long it waited for its place."""
 
     deployed: Deployed
     asked: Asked
@@ -37,6 +38,7 @@ class Direct:
     route: tuple[bytes, bytes]
     cold: bool
     began: float
+    own: Headers = field(default_factory=list)
     queue_s: float = 0.0
 
 
@@ -60,6 +62,7 @@ def new_call(backends: Backends, direct: Direct, body: Body, kept: dict[str, byt
         limit_s,
         direct.request_id,
         kept,
+        direct.own,
     )
 
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.actions.admit_call import admit_at_once, leave
 from gateway.actions.authorise_call import admitted_by_token
 from gateway.actions.route_call import route_call
-from gateway.api.asked import Asked, new_id
+from gateway.api.asked import REQUEST_ID, SANE_ID, Asked, new_id
 from gateway.api.call_line import CALLER
 from gateway.api.direct import Direct, answer_begun, end_directly, new_call, server_timing
 from gateway.api.incoming import Incoming
@@ -24,10 +24,11 @@ from gateway.api.run import NO_PREFERENCE, Run, told_route
 from gateway.api.turn import Turn
 from gateway.backends.invoker.protocol import Begun, Reply, Standing
 from gateway.domain.deployed import Deployed
+from gateway.domain.headers import Headers
 from gateway.domain.problems import Problem
 from gateway.domain.routing import DIRECT
 from gateway.wire.request import Request
-from gateway.wire.seen import SEEN
+from gateway.wire.seen import SEEN, VARYING
 
 TOLD_DIRECT = told_route(DIRECT)
 
@@ -50,8 +51,8 @@ class Short:
         if choice is not DIRECT or not admit_at_once(backends, deployed, deployed.uid):
             return False
         cold = standing is Standing.COLD
-        request_id = asked.request_id if asked.id_given else new_id()
-        direct = Direct(deployed, asked, request_id, scope["query_string"], TOLD_DIRECT, cold, began)
+        request_id, own = _own(asked, scope.get(VARYING, []))
+        direct = Direct(deployed, asked, request_id, scope["query_string"], TOLD_DIRECT, cold, began, own)
         if not _ShortCall(self._site, self._run, request, direct).begin(heading.kept):
             leave(backends, deployed, deployed.uid)
             return False
@@ -65,7 +66,9 @@ class Short:
         seen: dict[str, _Heading] = scope.get(SEEN, {})
         heading = seen.get(service)
         if heading is None or heading.deployed is not deployed:
-            asked = Asked(scope)
+            varying = scope.get(VARYING, ())
+            fixed = [header for header in scope["headers"] if header not in varying]
+            asked = Asked({**scope, "headers": fixed})
             deployed = admitted_by_token(self._site.backends, service, asked.authorization)
             if deployed is None or asked.prefer:
                 return None
@@ -73,10 +76,21 @@ class Short:
         return heading
 
 
+def _own(asked: Asked, varying: Headers) -> tuple[bytes, Headers]:
+    """The call's id, and what else of its head is not in what was asked."""
+    request_id, passed_on = asked.request_id if asked.id_given else b"", []
+    for header in varying:
+        if header[0] != REQUEST_ID:
+            passed_on.append(header)
+        elif SANE_ID.fullmatch(header[1]):
+            request_id = header[1]
+    return request_id or new_id(), passed_on
+
+
 @dataclass(frozen=True, slots=True)
 class _Heading:
-    """What was made of a call's head, good for every call with the same one and as long as the service is
-    the same; `kept` is the invoker's part of it."""
+    """What was made of a call's head but for what varies in it, good for every call with the same one and as
+    long as the service is the same; `kept` is the invoker's part of it."""
 
     asked: Asked
     deployed: Deployed

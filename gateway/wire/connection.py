@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from gateway.domain.headers import Headers
 from gateway.wire.line import Line
 from gateway.wire.request import Request
-from gateway.wire.seen import Seen, see
+from gateway.wire.seen import Again, Seen, see
 
 HEAD_LIMIT = 64 << 10
 """Of a request's line and headers together, bytes."""
@@ -100,8 +100,8 @@ class Connection(asyncio.Protocol):
         if self._refused:
             return
         at_rest = self._answering is None and self._arriving is None and not self._in_head
-        if at_rest and self._seen is not None and self._seen.repeats(data):
-            self._repeat(self._seen, data)
+        if at_rest and self._seen is not None and (again := self._seen.again(data)) is not None:
+            self._repeat(again, data)
             return
         try:
             self._parser.feed_data(data)
@@ -127,11 +127,11 @@ class Connection(asyncio.Protocol):
         if request is not None and alone and request.keep_alive and not request.expects_continue:
             self._seen = see(data, request.scope)
 
-    def _repeat(self, seen: Seen, data: bytes) -> None:
+    def _repeat(self, again: Again, data: bytes) -> None:
         """Its parser, between two requests, need not know."""
         self._due = NEVER
-        request = self._request({**seen.scope}, keep_alive=True, expects_continue=False)
-        request.feed(data[seen.length :])
+        request = self._request(again.scope, keep_alive=True, expects_continue=False)
+        request.feed(data[again.length :])
         request.feed_end()
         self._answering = self._fresh = request
         self._start(request)

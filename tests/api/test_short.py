@@ -195,6 +195,36 @@ async def test_a_head_sent_again_is_let_in_by_what_the_token_is_now(tmp_path: Pa
         peer.writer.close()
 
 
+async def test_ids_and_lengths_may_vary_in_a_head_sent_again(tmp_path: Path) -> None:
+    async with warm(tmp_path) as served:
+        peer = await served.open()
+        answers = []
+        for number in range(3):
+            ids = (f"X-Request-ID: call-{number}", f"Traceparent: 00-{number}")
+            body = b"x" * (number + 1)
+            await peer.send(served.head(*ids, body=body) + body)
+            answers.append(await _answer(peer))
+        assert served.watched.took == [True] * 3
+        assert [body for _, body in served.backend.seen] == [b"x", b"xx", b"xxx"]
+        for number, ((head, _), answer) in enumerate(zip(served.backend.seen, answers, strict=True)):
+            assert re.findall("(?m)^x-request-id: (.*)\r$", head) == [f"call-{number}"]
+            assert re.findall("(?m)^traceparent: (.*)\r$", head) == [f"00-{number}"]
+            assert f"x-request-id: call-{number}\r\n".encode() in answer
+        peer.writer.close()
+
+
+async def test_an_id_that_cannot_stand_in_a_log_is_written_anew_in_a_head_sent_again(tmp_path: Path) -> None:
+    async with warm(tmp_path) as served:
+        peer = await served.open()
+        for told in ("good", "bad!", "good"):
+            await peer.send(served.head(f"X-Request-ID: {told}") + b"hi")
+            await _answer(peer)
+        ids = [re.findall("x-request-id: (.*)\r", head) for head, _ in served.backend.seen]
+        assert (ids[0], ids[2], len(ids[1])) == (["good"], ["good"], 1)
+        assert "bad" not in ids[1][0]
+        peer.writer.close()
+
+
 async def test_what_varies_behind_the_same_length_is_read(tmp_path: Path) -> None:
     async with warm(tmp_path) as served:
         peer = await served.open()

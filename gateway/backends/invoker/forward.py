@@ -25,8 +25,7 @@ class Forward:
         self._deadlines = deadlines
         self._began = 0.0
         target = b"/?" + call.query if call.query else b"/"
-        own = (b"x-request-id", call.request_id) if call.request_id else None
-        head = RequestHead(b"POST", target, [(b"host", host), *call.headers], own, call.kept)
+        head = RequestHead(b"POST", target, [(b"host", host), *call.headers], own_headers(call), call.kept)
         self._exchange: Exchange = upstream.exchange(origin, head, call.body)
 
     async def __aenter__(self) -> Reply:
@@ -76,6 +75,11 @@ class Forward:
     def _out_of_time(self) -> None:
         limit = f"the call was ended after {self._call.limit_s:g} s, which is its limit"
         self._exchange.abandon(TimedOut(limit))
+
+
+def own_headers(call: Call) -> Headers:
+    """Those of this call alone."""
+    return [(b"x-request-id", call.request_id), *call.own] if call.request_id else call.own
 
 
 def read_spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:

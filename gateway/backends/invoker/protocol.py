@@ -16,8 +16,8 @@ from gateway.domain.headers import Headers
 class Call:
     """One call. `body` is read at most once, as fast as the backend takes it; `headers` are what the backend
     may know of the caller's, no credential among them; `raw` asks for output bytes without Base64. `kept`
-    comes with every call that is the same but for `id`, `request_id` and the bytes of its body: an invoker
-    may leave there what it made of it."""
+    comes with every call that is the same but for `id`, `request_id`, `own`, which are more headers, and its
+    body: an invoker may leave there what it made of it."""
 
     id: str
     deployed: Deployed
@@ -28,6 +28,7 @@ class Call:
     limit_s: float = 300.0
     request_id: bytes = b""
     kept: dict[str, bytes] | None = None
+    own: Headers = field(default_factory=list)
 
 
 class Spent(NamedTuple):

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 
-from gateway.backends.invoker.forward import read_spent
+from gateway.backends.invoker.forward import own_headers, read_spent
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.backends.invoker.knative.gate import Patience
 from gateway.backends.invoker.protocol import Call, Reply, Spent
@@ -182,8 +182,8 @@ def _head(call: Call, host: str, limit_s: float) -> RequestHead:
     if call.raw:
         ours.append((b"accept", RAW_TYPE.encode()))
     target = b"/?" + call.query if call.query else b"/"
-    own = (b"x-request-id", call.request_id) if call.request_id else None
-    return RequestHead(b"POST", target, ours + [one for one in call.headers if one[0] not in OURS], own)
+    passed = [one for one in call.headers if one[0] not in OURS]
+    return RequestHead(b"POST", target, ours + passed, own_headers(call))
 
 
 def _header(response: Response, wanted: str) -> str:

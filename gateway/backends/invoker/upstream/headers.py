@@ -44,19 +44,22 @@ def head_bytes(origin: Origin, head: RequestHead, *, length: int | None) -> byte
 
     Raises Invalid for a line break in any part of it, which would begin another header or request.
     """
-    own = b": ".join(head.own) + b"\r\n\r\n" if head.own else b"\r\n"
-    if own.count(b"\n") + own.count(b"\r") > 4:
-        raise Invalid("a header holds a line break")
+    lines = [b": ".join(header) for header in head.own]
+    if length is None:
+        lines.append(b"transfer-encoding: chunked")
+    elif length or head.method not in (b"GET", b"HEAD"):
+        lines.append(b"content-length: %d" % length)
+    own = _joined(lines)
     if head.kept is None:
-        return _shared_bytes(origin, head, length) + own
+        return b"%b%b\r\n" % (_shared_bytes(origin, head), own)
     shared = head.kept.get("head")
     if shared is None:
-        shared = head.kept["head"] = _shared_bytes(origin, head, length)
-    return shared + own
+        shared = head.kept["head"] = _shared_bytes(origin, head)
+    return b"%b%b\r\n" % (shared, own)
 
 
-def _shared_bytes(origin: Origin, head: RequestHead, length: int | None) -> bytes:
-    """All but `own`, and the empty line."""
+def _shared_bytes(origin: Origin, head: RequestHead) -> bytes:
+    """All but `own`, the length, and the empty line."""
     lines = [b"%b %b HTTP/1.1" % (head.method, head.target)]
     has_host = False
     for header in end_to_end(head.headers, WRITTEN_ANEW):
@@ -64,14 +67,17 @@ def _shared_bytes(origin: Origin, head: RequestHead, length: int | None) -> byte
         has_host = has_host or header[0] == b"host"
     if not has_host:
         lines.append(b"host: " + _authority(origin))
-    if length is None:
-        lines.append(b"transfer-encoding: chunked")
-    elif length or head.method not in (b"GET", b"HEAD"):
-        lines.append(b"content-length: %d" % length)
+    return _joined(lines)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Each with its end. Raises Invalid for a line break within one."""
+    lines.append(b"")
     written = b"\r\n".join(lines)
-    if written.count(b"\n") != len(lines) - 1 or written.count(b"\r") != len(lines) - 1:
+    ends = len(lines) - 1
+    if written.count(b"\n") != ends or written.count(b"\r") != ends:
         raise Invalid("a header holds a line break")
-    return written + b"\r\n"
+    return written
 
 
 def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

@@ -1,5 +1,6 @@
 """Messages: what is asked of whom, and what is answered. Header names are lower case."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.domain.body import Body
@@ -15,13 +16,14 @@ class Origin(NamedTuple):
 
 class RequestHead(NamedTuple):
     """`target` is path and query as they stand on the wire. Headers of the connection they came by may be
-    among them: they are not passed on. `own` is one that stands in this request alone; in `kept`, which comes
-    with every head that is the same but for that, whoever writes it leaves its bytes."""
+    among them: they are not passed on. `own` are those that stand in this request alone, none of them the
+    connection's; in `kept`, which comes with every head that is the same but for these and its body's length,
+    whoever writes it leaves its bytes."""
 
     method: bytes
     target: bytes
     headers: Headers
-    own: tuple[bytes, bytes] | None = None
+    own: Sequence[tuple[bytes, bytes]] = ()
     kept: dict[str, bytes] | None = None
 
 
