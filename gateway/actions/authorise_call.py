@@ -3,7 +3,7 @@ use it."""
 
 import hmac
 
-from gateway.actions.find_service import require_visible
+from gateway.actions.find_service import known_service, require_visible
 from gateway.backends.connect import Backends
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import NotFound, Unauthenticated
@@ -20,9 +20,9 @@ async def authorise_call(backends: Backends, name: str, authorization: str) -> t
     """
     scheme, _, credential = authorization.partition(" ")
     if scheme.lower() == "bearer" and len(credential) == TOKEN_LENGTH:
-        return _by_token(backends, name, credential), "token"
+        return await _by_token(backends, name, credential), "token"
     caller = await backends.identity.caller(authorization)
-    return require_visible(backends, name, caller), caller.name
+    return await require_visible(backends, name, caller), caller.name
 
 
 def admitted_by_token(backends: Backends, name: str, authorization: str) -> Deployed | None:
@@ -37,8 +37,8 @@ def admitted_by_token(backends: Backends, name: str, authorization: str) -> Depl
     return deployed if right else None
 
 
-def _by_token(backends: Backends, name: str, credential: str) -> Deployed:
-    deployed = backends.registry.get(name)
+async def _by_token(backends: Backends, name: str, credential: str) -> Deployed:
+    deployed = await known_service(backends, name)
     if deployed is None:
         raise NotFound(f"there is no service {name!r}")
     if not hmac.compare_digest(deployed.service.token.encode(), credential.encode("utf-8", "replace")):

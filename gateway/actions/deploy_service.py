@@ -27,7 +27,7 @@ async def create_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
     """From the body of a request. Raises Invalid, Conflict if the name is taken, Unavailable, StorageFull."""
     requested = parse_service(raw)
     await require_allowed_image(backends, requested.image)
-    if backends.registry.get(requested.name) is not None:
+    if await backends.registry.look_up(requested.name) is not None:
         raise _taken(requested.name)
     service = complete(requested, token=secrets.token_hex(32), owner=caller.name)
     now = backends.now()
@@ -53,7 +53,7 @@ async def update_service(backends: Backends, raw: bytes, caller: Caller) -> Depl
     `create_service`, NotFound, Forbidden."""
     requested = parse_service(raw)
     await require_allowed_image(backends, requested.image)
-    previous = require_owned(backends, requested.name, caller)
+    previous = await require_owned(backends, requested.name, caller)
     service = complete(
         requested, token=previous.service.token, owner=previous.service.owner, previous=previous.service
     )

@@ -13,7 +13,7 @@ async def require_job(backends: Backends, job_id: str, caller: Caller) -> Job:
     """Raises NotFound, also for a job that is not the caller's to know of, Unavailable."""
     job = await backends.ledger.job(JobId(job_id))
     if not caller.admin:
-        require_visible(backends, job.service, caller)
+        await require_visible(backends, job.service, caller)
     return job
 
 

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 async def remove_service(backends: Backends, name: str, caller: Caller) -> None:
     """Raises NotFound, Forbidden, Unavailable. Interrupted after the registry's write, the sweep does the
     rest."""
-    deployed = require_owned(backends, name, caller)
+    deployed = await require_owned(backends, name, caller)
     await backends.registry.remove(name)
     log.info("service.removed", service=name)
     await backends.invoker.retire(name)

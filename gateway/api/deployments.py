@@ -16,13 +16,13 @@ TAIL_LIMIT = 1000
 
 
 async def status(ask: Ask) -> Response:
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     shown = await deployment_of(ask.backends, deployed)
     return json_answer({"service_name": deployed.service.name, **shown})
 
 
 async def log(ask: Ask) -> Response:
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     tail = whole_number(ask.query, "tailLines", default=TAIL_DEFAULT, least=1, most=TAIL_LIMIT)
     found = await ask.backends.invoker.log(deployed, tail=tail)
     timed = flag(ask.query, "timestamps")

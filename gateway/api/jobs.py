@@ -27,7 +27,7 @@ async def list_jobs(ask: Ask) -> Response:
     query = ask.query
     service = query.get("service") or None
     if service is not None and not ask.caller.admin:
-        require_visible(ask.backends, service, ask.caller)
+        await require_visible(ask.backends, service, ask.caller)
     if service is None and not ask.caller.admin:
         raise Forbidden("name a service: only the administrator may list the jobs of all")
     page = await ask.backends.ledger.jobs(

@@ -28,7 +28,7 @@ OSCAR_STATUS = {
 async def list_jobs(ask: Ask) -> Response:
     """A page, newest first, without a null, true or false in it: OSCAR's suite reads it as a Python
     literal."""
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     page = await ask.backends.ledger.jobs(
         JobQuery(
             service=deployed.service.name,
@@ -43,21 +43,21 @@ async def list_jobs(ask: Ask) -> Response:
 
 async def delete_jobs(ask: Ask) -> Response:
     """Those that succeeded; with `all=true` every one."""
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     await delete_service_jobs(ask.backends, deployed, all_states=flag(ask.query, "all"))
     return empty_answer(204)
 
 
 async def read(ask: Ask) -> Response:
     """Standard output and error as they were written; what there is so far of a job that runs."""
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     job = await require_job_of(ask.backends, deployed, ask.path["job"])
     lines = await read_log(ask.backends, job)
     return StreamingResponse(render(lines, timestamps=flag(ask.query, "timestamps")), media_type=TEXT)
 
 
 async def delete(ask: Ask) -> Response:
-    deployed = require_visible(ask.backends, ask.path["service"], ask.caller)
+    deployed = await require_visible(ask.backends, ask.path["service"], ask.caller)
     await delete_job(ask.backends, await require_job_of(ask.backends, deployed, ask.path["job"]))
     return empty_answer(204)
 

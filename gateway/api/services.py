@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.actions.deploy_service import create_service, update_service
-from gateway.actions.find_service import require_visible, visible_services
+from gateway.actions.find_service import require_current, visible_services
 from gateway.actions.remove_service import remove_service
 from gateway.api.answers import empty_answer, json_answer
 from gateway.api.deployments import deployment_of
@@ -32,7 +32,8 @@ async def list_all(ask: Ask) -> Response:
 
 
 async def read(ask: Ask) -> Response:
-    return json_answer(await _represent(ask, require_visible(ask.backends, ask.path["service"], ask.caller)))
+    deployed = await require_current(ask.backends, ask.path["service"], ask.caller)
+    return json_answer(await _represent(ask, deployed))
 
 
 async def remove(ask: Ask) -> Response:

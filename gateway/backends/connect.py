@@ -58,6 +58,8 @@ class Backends:
     """Who is being answered by this process: calls of each caller, direct calls of each service."""
     held: Rooms = field(default_factory=Rooms)
     """Calls that are held for their job's end."""
+    look_ups: Rooms = field(default_factory=Rooms)
+    """Services that memory does not know, being looked up."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ async def open_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Async
 
 
 async def load_directory(folder: Path) -> DirectoryRegistry:
-    registry = DirectoryRegistry(folder)
+    registry = DirectoryRegistry(folder, shared=False)
     await asyncio.to_thread(registry.load)
     return registry
 
@@ -213,10 +213,20 @@ async def test_processes_on_a_shared_folder_see_each_others_services(tmp_path: P
         assert list(other.all()) == []
 
 
-async def test_who_looks_a_service_up_sees_what_another_process_has_just_written(tmp_path: Path) -> None:
-    async with open_directory(tmp_path, shared=True) as one, open_directory(tmp_path, shared=True) as other:
-        await one.create(deployed("grey"))
-        assert await other.look_up("grey") == deployed("grey")
+@pytest.mark.parametrize("open_registry", REGISTRIES[1:], indirect=True)
+async def test_who_looks_a_service_up_sees_what_another_process_has_just_written(open_registry: Open) -> None:
+    one, other = await open_registry(), await open_registry()
+    first = deployed("grey")
+    await one.create(first)
+    assert await other.look_up("grey") == first
+    changed = replace(deployed("grey", script="#!/bin/sh\n"), updated_at=NOW + timedelta(seconds=1))
+    await one.replace(changed, previous=first)
+    assert await other.look_up("grey") == changed
+    await one.remove("grey")
+    assert await other.look_up("grey") is None
+    again = deployed("grey", uid="u2")
+    await other.create(again)
+    assert await one.look_up("grey") == again
 
 
 class TestDirectory:

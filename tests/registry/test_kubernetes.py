@@ -144,6 +144,12 @@ class TestLayout:
             await eventually(registry, lambda one: one is None, "grey")
             assert await registry.look_up("grey") is None
 
+    async def test_only_services_are_looked_up(self, registry: KubernetesRegistry, cluster: Cluster) -> None:
+        await cluster.create(path(cluster, "configmaps"), {"metadata": {"name": "plain"}, "data": {}})
+
+        for name in ("plain", "kube-root-ca.crt", "..", "../secrets/x", "plain?watch=1", ""):
+            assert await registry.look_up(name) is None
+
     async def test_one_that_cannot_be_read_is_told_once_and_keeps_no_other_from_being_read(
         self, kubeconfig: Path, namespace: str, cluster: Cluster
     ) -> None:

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def open_directory(folder: Path, *, shared: bool = False) -> AsyncIterator["DirectoryRegistry"]:
     """The registry of a folder, which is made if need be. Raises Unavailable, StorageFull."""
-    registry = DirectoryRegistry(folder)
+    registry = DirectoryRegistry(folder, shared=shared)
     await asyncio.to_thread(registry.load)
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(registry.follow()) if shared else None
@@ -58,8 +58,9 @@ class DirectoryRegistry:
     and memory.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shared: bool) -> None:
         self._folder = folder
+        self._shared = shared
         self._services: dict[str, Deployed] = {}
         self._stamps: dict[str, Stamp] = {}
         self._unreadable = 0
@@ -95,7 +96,8 @@ class DirectoryRegistry:
         return self._unreadable
 
     async def look_up(self, name: str) -> Deployed | None:
-        await asyncio.to_thread(self._look)
+        if self._shared:
+            await asyncio.to_thread(self._look)
         return self.get(name)
 
     async def ready(self) -> None:

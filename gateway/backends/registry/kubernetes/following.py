@@ -14,7 +14,7 @@ from gateway.backends.registry.kubernetes.config_map import LABEL, Entry, parse
 from gateway.backends.registry.kubernetes.memory import Memory
 from gateway.backends.registry.kubernetes.secret_reader import SecretReader
 from gateway.backends.registry.record import RecordError
-from gateway.domain.problems import Problem, Unavailable
+from gateway.domain.problems import NotFound, Problem, Unavailable
 
 RETRY_S = 2.0
 AT_ONCE = 100
@@ -65,7 +65,16 @@ class Following:
 
         Raises NotFound, Unavailable also if it is there but cannot be read, and other Problems.
         """
-        entry = await self._read(await self._cluster.get(f"{self.path}/{name}"))
+        standing = self._memory.entry(name)
+        try:
+            found = await self._cluster.get(f"{self.path}/{name}")
+        except NotFound:
+            if standing is not None:
+                self._memory.drop(name, standing.object_uid)
+            raise
+        if LABEL not in (found["metadata"].get("labels") or {}):
+            raise NotFound(f"the ConfigMap {name} is no service's")
+        entry = await self._read(found)
         if entry is None:
             raise Unavailable(f"the definition of the service {name} cannot be read", retry_after_s=60)
         self._memory.put(entry)

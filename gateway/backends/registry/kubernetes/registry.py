@@ -13,6 +13,7 @@ from gateway.backends.registry.kubernetes.memory import Memory
 from gateway.backends.registry.kubernetes.secret_writer import SecretWriter
 from gateway.backends.registry.kubernetes.tidying import Tidying
 from gateway.domain.deployed import Deployed
+from gateway.domain.names import service_name
 from gateway.domain.problems import Forbidden, NotFound, StorageFull, Unavailable
 
 FIRST_READ_S = 10.0
@@ -75,6 +76,8 @@ class KubernetesRegistry:
         return self._following.unreadable
 
     async def look_up(self, name: str) -> Deployed | None:
+        if not _may_exist(name):
+            return None
         with _problems():
             try:
                 await self._following.look_up(name)
@@ -124,6 +127,15 @@ class KubernetesRegistry:
                 await write()
         finally:
             self._turn.release()
+
+
+def _may_exist(name: str) -> bool:
+    """What is no service's name goes into no path of the API server's."""
+    try:
+        service_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
