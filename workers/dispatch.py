@@ -13,6 +13,7 @@ from gateway.actions.recover_attempts import recover_attempts
 from gateway.actions.sweep_jobs import announce_all
 from gateway.backends.connect import Backends
 from gateway.backends.queue.protocol import Delivery
+from gateway.domain.job import JobId
 from gateway.domain.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -81,12 +82,25 @@ async def _launch(backends: Backends, delivery: Delivery) -> bool:
     except Problem as problem:
         log.warning("delivery.held", job=delivery.job, why=problem.detail)
     except Exception:
-        # Of one job, not of the worker: it goes to the dead letters when it happens again and again.
+        # Of one job, not of the worker.
         log.exception("delivery.broke", job=delivery.job)
+        if await _leave(backends, delivery.job):
+            return True
     else:
         return True
     await _ledger_is_back(backends)
     return False
+
+
+async def _leave(backends: Backends, job: JobId) -> bool:
+    """As a claim that its worker went away from: the sweep takes it over, and counts how often; whether that
+    could be done."""
+    try:
+        await backends.ledger.claim(job, now=backends.now())
+    except Problem as problem:
+        log.warning("delivery.held", job=job, why=problem.detail)
+        return False
+    return True
 
 
 async def _ledger_is_back(backends: Backends) -> None:

@@ -1,6 +1,9 @@
 """Launch the next attempt of a queued job: gate, claim, launch. What goes wrong ends the attempt, never the
 worker."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
@@ -10,10 +13,13 @@ from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
 from gateway.domain.deployed import Deployed
-from gateway.domain.job import Cause, Ending, EndReason, Job, JobId, JobState
+from gateway.domain.job import AttemptId, Cause, Ending, EndReason, Job, JobId, JobState
 from gateway.domain.problems import Forbidden, Invalid, NotFound, Problem, TooLarge, Unavailable
 
 log = structlog.get_logger(__name__)
+
+HOLD_EVERY_S = 10.0
+"""An attempt whose launch takes longer is held, time and again: who does it is there."""
 
 
 async def launch_attempt(backends: Backends, job_id: JobId) -> None:
@@ -48,17 +54,38 @@ async def launch_attempt(backends: Backends, job_id: JobId) -> None:
 
 async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> None:
     """Launch an attempt that is claimed; the same one again is harmless."""
-    order = order_attempt(backends, job, deployed)
+    attempt = job.attempt_id
     try:
-        await backends.launcher.launch(order)
+        async with _held(backends, attempt):
+            await backends.launcher.launch(order_attempt(backends, job, deployed))
     except Problem as problem:
-        log.warning("attempt.refused", attempt=order.attempt, why=problem.detail)
-        await settle_attempt(backends, _refused(order, problem))
+        log.warning("attempt.refused", attempt=attempt, why=problem.detail)
+        await settle_attempt(backends, _refused(attempt, problem))
         return
-    if await backends.ledger.began(order.attempt, now=backends.now()):
-        log.info("attempt.started", attempt=order.attempt)
+    if await backends.ledger.began(attempt, now=backends.now()):
+        log.info("attempt.started", attempt=attempt)
     if (await backends.ledger.job(job.id)).cancel_requested:
-        await backends.launcher.stop(order.attempt)
+        await backends.launcher.stop(attempt)
+
+
+@asynccontextmanager
+async def _held(backends: Backends, attempt: AttemptId) -> AsyncIterator[None]:
+    """However long it takes, nobody takes it for left meanwhile."""
+    holding = asyncio.create_task(_hold(backends, attempt), name=f"hold {attempt}")
+    try:
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.wait([holding])
+
+
+async def _hold(backends: Backends, attempt: AttemptId) -> None:
+    while True:
+        await asyncio.sleep(HOLD_EVERY_S)
+        try:
+            await backends.ledger.hold(attempt, now=backends.now())
+        except Problem as problem:
+            log.warning("attempt.not_held", attempt=attempt, why=problem.detail)
 
 
 def order_attempt(backends: Backends, job: Job, deployed: Deployed) -> Order:
@@ -70,7 +97,7 @@ def order_attempt(backends: Backends, job: Job, deployed: Deployed) -> Order:
     return Order(job=job, deployed=deployed, limit_s=limit_s)
 
 
-def _refused(order: Order, problem: Problem) -> Ending:
+def _refused(attempt: AttemptId, problem: Problem) -> Ending:
     match problem:
         case NotFound():
             reason = EndReason.INPUT_GONE
@@ -81,7 +108,7 @@ def _refused(order: Order, problem: Problem) -> Ending:
             reason = EndReason.REFUSED
         case _:
             reason = EndReason.STAGING
-    return Ending(order.attempt, reason, detail=problem.detail)
+    return Ending(attempt, reason, detail=problem.detail)
 
 
 async def _closed_gate(backends: Backends, job: Job) -> str:

@@ -127,6 +127,8 @@ class EndReason(StrEnum):
     """The object it should work on no longer exists: no further attempt can help."""
     STAGING = "staging"
     """Its input could not be fetched or its outputs could not be stored. The platform's budget pays."""
+    ABANDONED = "abandoned"
+    """Whoever was to launch it ended, again and again: it is not tried any more."""
     REFUSED = "refused"
     """The platform had no room for it, or could not be asked: nothing of it ran, and nobody's budget pays."""
 

@@ -52,6 +52,7 @@ def describe(ending: Ending) -> str:
         EndReason.NOT_STARTED: "the script could not be started",
         EndReason.INPUT_GONE: "the input is gone",
         EndReason.STAGING: "input or output could not be moved",
+        EndReason.ABANDONED: "it is not tried any more",
         EndReason.REFUSED: "there is no room for it now",
     }[ending.reason]
     return f"{how}: {ending.detail}" if ending.detail else how

@@ -1,11 +1,12 @@
 """What a worker that is gone had in hand is taken up by the others."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import cast
 
-from gateway.actions.recover_attempts import LAUNCH_WITHIN_S, tend_attempts
-from gateway.backends.launcher.protocol import Launcher
-from gateway.domain.job import AttemptId, JobId, JobState
+from gateway.actions.recover_attempts import LAUNCH_WITHIN_S, TAKEOVERS, tend_attempts
+from gateway.backends.launcher.protocol import Launcher, Order
+from gateway.domain.job import AttemptId, JobId, JobState, attempt_id
 from tests.actions.test_sweep_jobs import later
 from tests.api.gateway_rig import Gateway
 
@@ -63,3 +64,43 @@ async def test_a_claim_that_was_cancelled_meanwhile_is_never_launched(idle: Gate
     await tend_attempts(later(idle.backends, seconds=LAUNCH_WITHIN_S + 1))
     assert await state(idle, job) is JobState.CANCELLED
     assert await idle.backends.launcher.known() == frozenset()
+
+
+async def test_a_claim_whose_every_worker_ends_is_set_aside_with_that_reason(idle: Gateway) -> None:
+    """Each of them takes it over and is never heard of again."""
+    job = await claimed(idle)
+    ledger = idle.backends.ledger
+    for half_minute in range(1, TAKEOVERS + 1):
+        passed = later(idle.backends, seconds=half_minute * (LAUNCH_WITHIN_S + 1)).now()
+        before = passed - timedelta(seconds=LAUNCH_WITHIN_S)
+        assert await ledger.take_over(attempt_id(job, 1), held_before=before, now=passed) == half_minute
+    await tend_attempts(later(idle.backends, seconds=(TAKEOVERS + 1) * (LAUNCH_WITHIN_S + 1)))
+    shown = (await idle.http.get(f"/v1/jobs/{job}")).json()
+    assert shown["state"] == "dead"
+    assert shown["reason"] == (
+        "it is not tried any more: 6 times whoever was to launch it ended, or met an error that its log tells"
+    )
+    assert [attempt["reason"] for attempt in shown["attempts"]] == ["abandoned"]
+
+
+class Broken:
+    """A launcher with a bug."""
+
+    async def launch(self, order: Order) -> None:
+        raise KeyError(order.attempt)
+
+    async def known(self) -> frozenset[AttemptId]:
+        return frozenset()
+
+    async def forget(self, attempt: AttemptId) -> None:
+        return
+
+
+async def test_an_error_nobody_foresaw_ends_in_the_same_way_and_no_worker_with_it(idle: Gateway) -> None:
+    job = await claimed(idle)
+    broken = replace(idle.backends, launcher=cast(Launcher, Broken()))
+    for half_minute in range(1, TAKEOVERS + 1):
+        await tend_attempts(later(broken, seconds=half_minute * (LAUNCH_WITHIN_S + 1)))
+        assert await state(idle, job) is JobState.STARTING
+    await tend_attempts(later(broken, seconds=(TAKEOVERS + 1) * (LAUNCH_WITHIN_S + 1)))
+    assert await state(idle, job) is JobState.DEAD

@@ -746,3 +746,33 @@ async def test_no_claim_overshoots_the_limits_whoever_claims_at_the_same_time(ur
         states = [(await one.job(job.id)).state for job in jobs]
         assert states.count(JobState.STARTING) == 9
         assert states.count(JobState.QUEUED) == 3
+
+
+async def test_what_is_being_launched_is_taken_over_once_it_was_let_go_for_long_enough(
+    ledger: Ledger,
+) -> None:
+    (job,) = await accept(ledger, "left")
+    attempt = await ledger.claim(job, now=at(10))
+    assert attempt is not None
+    assert await ledger.take_over(attempt.id, held_before=at(9), now=at(40)) is None
+    assert await ledger.take_over(attempt.id, held_before=at(10), now=at(40)) == 1
+    assert await ledger.take_over(attempt.id, held_before=at(39), now=at(69)) is None
+    await ledger.hold(attempt.id, now=at(60))
+    assert await ledger.take_over(attempt.id, held_before=at(59), now=at(89)) is None
+    assert await ledger.take_over(attempt.id, held_before=at(60), now=at(90)) == 2
+
+
+async def test_only_what_is_starting_is_taken_over(ledger: Ledger) -> None:
+    running = await start(ledger, "running")
+    ended = await start(ledger, "ended")
+    await settle(ledger, ended)
+    for attempt in (running, ended, AttemptId("nobody-1"), AttemptId("no attempt")):
+        assert await ledger.take_over(attempt, held_before=at(100), now=at(100)) is None
+
+
+async def test_of_two_who_take_over_at_the_same_moment_one_does(ledger: Ledger) -> None:
+    (job,) = await accept(ledger, "wanted")
+    attempt = await ledger.claim(job, now=at(0))
+    assert attempt is not None
+    taking = (ledger.take_over(attempt.id, held_before=at(30), now=at(60)) for _ in range(5))
+    assert sorted(await asyncio.gather(*taking), key=str) == [1, None, None, None, None]

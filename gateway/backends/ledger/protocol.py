@@ -124,6 +124,16 @@ class Ledger(Protocol):
         """
         ...
 
+    async def hold(self, attempt: AttemptId, *, now: datetime) -> None:
+        """Whoever claimed it, or took it over, is still there and launches it."""
+        ...
+
+    async def take_over(self, attempt: AttemptId, *, held_before: datetime, now: datetime) -> int | None:
+        """Hold an attempt that is `starting` in the place of a worker that claimed, took over or held it last
+        at `held_before` or earlier; how often that was done. None: nothing of the kind (somebody was faster).
+        """
+        ...
+
     async def settle(
         self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime
     ) -> Job | None:

@@ -39,9 +39,11 @@ from gateway.backends.ledger.transitions import (
     begin_attempt,
     cancel_job,
     claim_job,
+    hold_attempt,
     park_job,
     queue_due_jobs,
     settle_attempt,
+    take_over_attempt,
 )
 from gateway.domain.job import (
     FINAL_STATES,
@@ -164,6 +166,14 @@ class SqlLedger:
     async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
         async with self._database.writing() as connection:
             return await begin_attempt(connection, attempt, now=now)
+
+    async def hold(self, attempt: AttemptId, *, now: datetime) -> None:
+        async with self._database.writing() as connection:
+            await hold_attempt(connection, attempt, now=now)
+
+    async def take_over(self, attempt: AttemptId, *, held_before: datetime, now: datetime) -> int | None:
+        async with self._database.writing() as connection:
+            return await take_over_attempt(connection, attempt, held_before=held_before, now=now)
 
     async def settle(
         self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime

@@ -147,7 +147,10 @@ ATTEMPTS = Table(
     Column("reason", Text),
     Column("exit_code", Integer),
     Column("detail", Line, nullable=False),
+    Column("held_at", Micros),
+    Column("takeovers", Integer, nullable=False, server_default="0"),
 )
+"""`held_at`: when whoever launches it said so last; null until it takes long."""
 
 REMEMBERED = Table(
     "remembered",

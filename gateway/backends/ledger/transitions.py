@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Update, insert, select, update
+from sqlalchemy import Update, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.backends.ledger.remembering import portions
@@ -79,6 +79,27 @@ async def begin_attempt(connection: AsyncConnection, attempt: AttemptId, *, now:
         return False
     await connection.execute(_attempt_update(job, number).values(started_at=now))
     return True
+
+
+async def hold_attempt(connection: AsyncConnection, attempt: AttemptId, *, now: datetime) -> None:
+    job, number = _parts(attempt)
+    await connection.execute(_attempt_update(job, number).values(held_at=now))
+
+
+async def take_over_attempt(
+    connection: AsyncConnection, attempt: AttemptId, *, held_before: datetime, now: datetime
+) -> int | None:
+    """How often it was, or None where it is not to be."""
+    job, number = _parts(attempt)
+    starting = select(JOBS.c.id).where(
+        JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state == JobState.STARTING.value
+    )
+    take = _attempt_update(job, number).where(
+        func.coalesce(ATTEMPTS.c.held_at, ATTEMPTS.c.claimed_at) <= held_before, starting.exists()
+    )
+    values = {"held_at": now, "takeovers": ATTEMPTS.c.takeovers + 1}
+    count: int | None = await connection.scalar(take.values(values).returning(ATTEMPTS.c.takeovers))
+    return count
 
 
 async def settle_attempt(

@@ -3,4 +3,4 @@
 A revision that was released never changes. The newest one's id is `HEAD`.
 """
 
-HEAD = "0002"
+HEAD = "0003"
