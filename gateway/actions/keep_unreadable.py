@@ -19,17 +19,18 @@ KEPT_LIMIT = 1 << 20
 """Of each one's bytes."""
 
 
-async def keep_unreadable(backends: Backends, raw: bytes, why: str) -> None:
+async def keep_unreadable(backends: Backends, raw: bytes, why: str, *, size_bytes: int | None = None) -> None:
     """In the gateway's own bucket, under a digest of it, so that repeats are kept once. Raises nothing: what
-    cannot be kept is told in the log."""
+    cannot be kept is told in the log. `size_bytes` where `raw` is only its beginning."""
+    size_bytes = len(raw) if size_bytes is None else size_bytes
     name = f"{PREFIX}{hashlib.sha256(raw).hexdigest()[:32]}.json"
     told = {
         "at": backends.now().isoformat(),
         "why": why,
-        "size_bytes": len(raw),
+        "size_bytes": size_bytes,
         "body": raw[:KEPT_LIMIT].decode(errors="backslashreplace"),
     }
-    log.warning("notification.unreadable", why=why, size_bytes=len(raw), kept=name)
+    log.warning("notification.unreadable", why=why, size_bytes=size_bytes, kept=name)
     try:
         await backends.objects.put(
             OWN_BUCKET, name, _once(json.dumps(told).encode()), content_type="application/json"

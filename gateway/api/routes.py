@@ -1,6 +1,7 @@
 """The table of all routes. OSCAR's keep its paths, methods and statuses; our own stand under `/v1`, or
 where they collide with none."""
 
+import sys
 from operator import attrgetter
 
 from gateway.api import (
@@ -237,6 +238,8 @@ OPERATIONS: tuple[Operation, ...] = (
         Access.EVENTS,
         {200: "Ids of the jobs"},
         takes="The notification as MinIO, AWS and others send it",
+        # A refusal would have the store send it for ever, in front of everything behind it.
+        most=lambda _settings: sys.maxsize,
     ),
     Operation(
         "GET",
