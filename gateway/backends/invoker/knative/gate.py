@@ -33,7 +33,7 @@ class Patience:
         return told if now - self._since >= (self.instance_s if instance else self.service_s) else ""
 
 
-async def pass_gate(fleet: Fleet, service: str, *, within_s: float) -> None:
+async def pass_gate(fleet: Fleet, service: str, *, within_s: float, patience: Patience | None = None) -> None:
     """Returns at once where all is well. Raises Unavailable with the reason, TimedOut: nothing was
     executed."""
     kservice = fleet.kservice(service)
@@ -41,16 +41,15 @@ async def pass_gate(fleet: Fleet, service: str, *, within_s: float) -> None:
         return
     try:
         async with asyncio.timeout(within_s):
-            await _wait(fleet, service)
+            await _wait(fleet, service, patience or Patience())
     except TimeoutError:
         why = fleet.trouble(service)
         told = why.text if why is not None else "no instance of it became ready"
         raise TimedOut(f"nothing was executed within {within_s:g} s: {told}") from None
 
 
-async def _wait(fleet: Fleet, service: str) -> None:
+async def _wait(fleet: Fleet, service: str, patience: Patience) -> None:
     loop = asyncio.get_running_loop()
-    patience = Patience()
     with fleet.changes(service) as changed:
         while not _may_pass(fleet, service):
             instance, failed = _in_the_way(fleet, service)
@@ -84,12 +83,17 @@ def _served(fleet: Fleet, service: str) -> bool:
 
 def _in_the_way(fleet: Fleet, service: str) -> tuple[str, str]:
     """What keeps an instance of the newest revision from becoming ready, and why Knative calls the service
-    failed; "" each."""
+    failed; "" each.
+
+    Knative says so too of a pod that no node takes, which is a matter of who else leaves: while there is one
+    that may still come to something, its word is not taken.
+    """
     kservice = fleet.kservice(service)
     if kservice is None:
         return "", ""
-    found = ""
-    for one in fleet.instances(service):
-        if one.revision == kservice.newest and not one.ready and one.trouble and one.trouble.lasting:
-            found = one.trouble.text
-    return found, kservice.reason if kservice.ready == "False" else ""
+    newest = [one for one in fleet.instances(service) if one.revision == kservice.newest and not one.ready]
+    lasting = [one.trouble.text for one in newest if one.trouble and one.trouble.lasting]
+    if lasting:
+        return lasting[-1], kservice.reason if kservice.ready == "False" else ""
+    passing = any(one.trouble for one in newest)
+    return "", kservice.reason if kservice.ready == "False" and not passing else ""
