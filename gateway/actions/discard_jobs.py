@@ -17,6 +17,7 @@ async def discard_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:
     """
     removed = await backends.ledger.remove(jobs)
     for job in removed:
+        backends.ends.tell(job.id)
         for number in range(1, job.attempts + 1):
             await discard_attempt(backends, attempt_id(job.id, number))
         if job.payload is not None and job.payload.key is not None:

@@ -33,6 +33,8 @@ async def settle_attempt(backends: Backends, ending: Ending) -> None:
     )
     await backends.launcher.forget(ending.attempt)
     if settled is not None:
+        if settled.final:
+            backends.ends.tell(job_id)
         log.info("attempt.settled", attempt=ending.attempt, state=verdict.state.value, why=verdict.reason)
         if deployed is None:
             await discard_jobs(backends, [job_id])

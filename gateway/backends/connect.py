@@ -90,7 +90,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
             settings=settings,
             registry=registry,
             ledger=ledger,
-            ends=await stack.enter_async_context(open_ends(ledger)),
+            ends=await stack.enter_async_context(open_ends(ledger, now=utc_now)),
             queue=await _open_queue(settings, stack),
             objects=objects,
             invoker=await _open_invoker(settings, executors, cluster, stack),

@@ -598,6 +598,19 @@ async def test_live_jobs_are_told_and_counted_by_service(ledger: Ledger) -> None
     assert census.states == {state: expected.get(state, 0) for state in JobState}
 
 
+async def test_what_ended_of_late_is_told_and_nothing_else(ledger: Ledger) -> None:
+    for second in (1, 2, 3):
+        await finish(ledger, f"grey-{second}", second=second)
+    await start(ledger, "grey-live", second=3)
+    await accept(ledger, "red-cancelled", second=0)
+    await ledger.cancel(JobId("red-cancelled"), reason="", now=at(4))
+    await finish(ledger, "grey-removed", second=4)
+    await ledger.remove([JobId("grey-removed")])
+
+    assert await ledger.ended(at(2)) == {"grey-2", "grey-3", "red-cancelled"}
+    assert await ledger.ended(at(4.1)) == frozenset()
+
+
 async def test_ended_jobs_are_found_by_time_service_and_state_oldest_first(ledger: Ledger) -> None:
     for second in (3, 1, 2):
         await finish(ledger, f"grey-{second}", second=second)

@@ -99,6 +99,7 @@ HOT: dict[str, tuple[Callable[[Ledger], Awaitable[object]], list[str]]] = {
     "admit": (lambda ledger: ledger.admit(limit=10), ["jobs_by_state", *["jobs_gated"] * 3]),
     "live": (lambda ledger: ledger.live(), ["jobs_by_state"]),
     "live_counts": (lambda ledger: ledger.live_counts(), ["jobs_by_state"]),
+    "ended": (lambda ledger: ledger.ended(NOW), ["jobs_finished"]),
     "finished": (
         lambda ledger: ledger.finished(before=LATER, states=FINAL_STATES, limit=10),
         ["jobs_finished"] * len(FINAL_STATES),

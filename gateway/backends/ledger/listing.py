@@ -60,6 +60,11 @@ def over_among(jobs: Collection[JobId]) -> Select[str]:
     return select(asked.c.key).select_from(joined).where(over)
 
 
+def ended_since(since: datetime) -> Select[str]:
+    """Ids of jobs that became final at that time or later."""
+    return select(JOBS.c.id).where(JOBS.c.state.in_(sorted(FINAL_STATES)), JOBS.c.finished_at >= since)
+
+
 def services_with_jobs() -> Select[str, str]:
     """Name and uid of each."""
     uids = different_values(JOBS.c.service_uid)

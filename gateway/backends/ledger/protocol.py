@@ -75,6 +75,13 @@ class Ledger(Protocol):
         """Those of them that need not be waited for: final, or not there. One statement, however many."""
         ...
 
+    async def ended(self, since: datetime) -> frozenset[JobId]:
+        """Jobs, not removed since, whose `finished_at` is that time or later.
+
+        Its cost grows with them alone.
+        """
+        ...
+
     async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
         """The job's attempts, first one first; empty for an unknown job."""
         ...

@@ -14,6 +14,7 @@ from gateway.backends.ledger.accepting import Acceptor
 from gateway.backends.ledger.admitting import admit_jobs, is_full, live_counts
 from gateway.backends.ledger.database import Database, open_database
 from gateway.backends.ledger.listing import (
+    ended_since,
     finished_page,
     newest_page,
     over_among,
@@ -119,6 +120,10 @@ class SqlLedger:
     async def over(self, jobs: Collection[JobId]) -> frozenset[JobId]:
         async with self._database.reading() as connection:
             return frozenset(JobId(job) for job in await connection.scalars(over_among(jobs)))
+
+    async def ended(self, since: datetime) -> frozenset[JobId]:
+        async with self._database.reading() as connection:
+            return frozenset(JobId(job) for job in await connection.scalars(ended_since(since)))
 
     async def attempts(self, job: JobId) -> tuple[Attempt, ...]:
         ordered = select(ATTEMPTS).where(ATTEMPTS.c.job_id == job).order_by(ATTEMPTS.c.number)
