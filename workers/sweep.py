@@ -3,6 +3,7 @@
 import asyncio
 from functools import partial
 
+from gateway.actions.explain_waits import explain_waits
 from gateway.actions.keep_unreadable import expire_unreadable
 from gateway.actions.recover_attempts import tend_attempts
 from gateway.actions.sweep_jobs import announce_due, expire_jobs
@@ -11,6 +12,7 @@ from workers.periodic import repeat
 
 ANNOUNCE_EVERY_S = 0.5
 TEND_EVERY_S = 5.0
+EXPLAIN_EVERY_S = 5.0
 EXPIRE_EVERY_S = 300.0
 
 
@@ -19,6 +21,7 @@ async def sweep(backends: Backends) -> None:
     steps = (
         (announce_due, ANNOUNCE_EVERY_S),
         (tend_attempts, TEND_EVERY_S),
+        (explain_waits, EXPLAIN_EVERY_S),
         (expire_jobs, EXPIRE_EVERY_S),
         (expire_unreadable, EXPIRE_EVERY_S),
     )

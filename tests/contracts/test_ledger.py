@@ -789,3 +789,15 @@ async def test_of_two_who_take_over_at_the_same_moment_one_does(ledger: Ledger) 
     assert attempt is not None
     taking = (ledger.take_over(attempt.id, held_before=at(30), now=at(60)) for _ in range(5))
     assert sorted(await asyncio.gather(*taking), key=str) == [1, None, None, None, None]
+
+
+async def test_why_a_live_job_does_not_go_on_is_noted_until_it_does_or_ends(ledger: Ledger) -> None:
+    attempt = await start(ledger, "hindered")
+    assert await ledger.explain(attempt, "no node takes its pod")
+    assert (await ledger.job(JobId("hindered"))).reason == "no node takes its pod"
+    assert await ledger.explain(attempt, "")
+    assert (await ledger.job(JobId("hindered"))).reason == ""
+    await settle(ledger, attempt)
+    for other in (attempt, AttemptId("hindered-2"), AttemptId("nobody-1")):
+        assert not await ledger.explain(other, "too late")
+    assert (await ledger.job(JobId("hindered"))).reason == ""

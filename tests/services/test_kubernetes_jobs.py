@@ -203,10 +203,11 @@ def test_a_running_job_is_cancelled_with_its_log_kept_and_nothing_delivered(rig:
     assert rig.content("cancelled") == {}
 
 
-def test_a_job_whose_pod_finds_no_node_is_cancelled_at_once(rig: Rig) -> None:
+def test_a_job_whose_pod_finds_no_node_says_why_and_is_cancelled_at_once(rig: Rig) -> None:
     rig.deploy("placeless", "true", cpu="900")
     job = rig.submit("placeless")
-    wait_for(lambda: _pods(rig, job), within_s=WITHIN_S)
+    wait_for(lambda: "no node takes its pod" in rig.job(job)["reason"], within_s=WITHIN_S)
+    assert "Insufficient cpu" in rig.job(job)["reason"]
     with rig.process.http() as http:
         http.delete(f"/v1/jobs/{job}")
     assert rig.ended(job)["state"] == "cancelled"

@@ -20,7 +20,7 @@ from gateway.backends.launcher.kubernetes.lease import Lease
 from gateway.backends.launcher.kubernetes.manifest import ATTEMPT_LABEL
 from gateway.backends.objects.embedded.store import open_embedded
 from gateway.backends.objects.protocol import OWN_BUCKET, Objects, Provider
-from gateway.domain.job import EndReason
+from gateway.domain.job import AttemptId, EndReason
 from gateway.domain.problems import Forbidden, Invalid, NotFound, Unavailable
 from gateway.settings import Settings
 from tests.contracts.test_launcher import ending_of, order
@@ -148,6 +148,66 @@ async def test_stopped_before_it_has_a_node_it_was_cancelled_and_is_told_until_f
         await other.stop(asked.attempt)
 
 
+async def test_what_keeps_a_pod_from_a_node_is_told_while_it_waits_and_when_its_time_is_up(
+    place: Place,
+) -> None:
+    asked = order("true", **BIG)
+    full = "0/1 nodes are available: 1 Insufficient cpu."
+    async with place.launcher() as launcher:
+        await launcher.launch(asked)
+        await _give_pod(place, asked.attempt, node="")
+        unplaced = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": full}
+        await _set_status(place, f"/api/v1/{{}}/pods/{asked.attempt}-x", conditions=[unplaced])
+        listening = asyncio.create_task(ending_of(launcher, asked.attempt))
+        await until(lambda: _hindered(launcher, asked.attempt, f"no node takes its pod: {full}"))
+        await place.cluster.delete(_path(place, f"/api/v1/{{}}/pods/{asked.attempt}-x"))
+        await until(lambda: _hindered(launcher, asked.attempt, ""))
+        late = {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}
+        await _set_status(
+            place,
+            f"/apis/batch/v1/{{}}/jobs/{asked.attempt}",
+            startTime="2026-11-24T03:00:00Z",
+            conditions=[late, {**late, "type": "Failed"}],
+        )
+        ending = await listening
+    assert ending.reason is EndReason.NOT_STARTED
+    assert ending.detail == f"no node took its pod in time; no node takes its pod: {full}"
+
+
+async def test_a_namespace_that_is_not_there_yet_is_waited_for(place: Place) -> None:
+    missing = place.settings.model_copy(update={"kubernetes_namespace": "not-there-yet"})
+    async with open_cluster(missing) as cluster, place.launcher(cluster) as launcher:
+        with pytest.raises(Unavailable, match="not-there-yet"):
+            await launcher.launch(order("true", **BIG))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0", EndReason.REFUSED),
+        (
+            'pods "x" is forbidden: error looking up service account a/default: serviceaccount "default" not '
+            "found",
+            EndReason.REFUSED,
+        ),
+        (
+            'Internal error occurred: failed calling webhook "policy": connection refused',
+            EndReason.REFUSED,
+        ),
+        ('pods "x" is forbidden: violates PodSecurity "restricted"', EndReason.NOT_STARTED),
+    ],
+)
+async def test_a_pod_that_is_refused_is_told_by_whether_that_passes(
+    place: Place, told: str, reason: EndReason
+) -> None:
+    asked = order("true", **BIG)
+    async with place.launcher() as launcher:
+        await launcher.launch(asked)
+        await _tell_of_refusal(place, asked.attempt, told)
+        ending = await ending_of(launcher, asked.attempt)
+    assert (ending.reason, ending.detail) == (reason, f"Error creating: {told}")
+
+
 async def test_a_job_that_somebody_deleted_is_told_as_interrupted(place: Place) -> None:
     asked = order("true", **BIG)
     async with place.launcher() as launcher:
@@ -206,7 +266,7 @@ class TestRights:
         with capture_logs() as logs:
             async with _nobodys(place, kubeconfig, tmp_path) as cluster, place.launcher(cluster) as launcher:
                 await launcher.launch(asked)
-                await _tell_of_quota(place, asked.attempt)
+                await _tell_of_refusal(place, asked.attempt, "exceeded quota: none")
                 assert (await ending_of(launcher, asked.attempt)).reason is EndReason.REFUSED
         assert [line for line in logs if line["log_level"] in ("warning", "error")] == []
         assert await place.jobs() == []
@@ -244,12 +304,12 @@ async def _hold_and_let_go(lease: Lease) -> None:
     await lease.let_go()
 
 
-async def _give_pod(place: Place, attempt: str) -> None:
-    """As the Job's controller and a scheduler would, on a node that does not answer."""
+async def _give_pod(place: Place, attempt: str, *, node: str = "nowhere") -> None:
+    """As the Job's controller and a scheduler would, on a node that does not answer, or on none."""
     container = {"name": "oscar-container", "image": "dev.local/none:1"}
     pod = {
         "metadata": {"name": f"{attempt}-x", "labels": {ATTEMPT_LABEL: attempt}},
-        "spec": {"restartPolicy": "Never", "containers": [container], "nodeName": "nowhere"},
+        "spec": {"restartPolicy": "Never", "containers": [container], **({"nodeName": node} if node else {})},
     }
     await place.cluster.create(f"/api/v1/namespaces/{place.cluster.namespace}/pods", pod)
 
@@ -260,7 +320,7 @@ async def _deadline(place: Place, attempt: str) -> int:
     return deadline
 
 
-async def _tell_of_quota(place: Place, attempt: str) -> None:
+async def _tell_of_refusal(place: Place, attempt: str, told: str) -> None:
     """As the Job's controller would."""
     namespace = place.cluster.namespace
     job = await place.cluster.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{attempt}")
@@ -273,7 +333,7 @@ async def _tell_of_quota(place: Place, attempt: str) -> None:
             "uid": job["metadata"]["uid"],
         },
         "reason": "FailedCreate",
-        "message": "exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0",
+        "message": f"Error creating: {told}",
     }
     await place.cluster.create(f"/api/v1/namespaces/{namespace}/events", event)
 
@@ -281,6 +341,19 @@ async def _tell_of_quota(place: Place, attempt: str) -> None:
 async def test_it_is_ready(place: Place) -> None:
     async with place.launcher() as launcher:
         await launcher.ready()
+
+
+def _path(place: Place, path: str) -> str:
+    return path.format(f"namespaces/{place.cluster.namespace}")
+
+
+async def _set_status(place: Place, path: str, **status: Any) -> None:
+    """As who is in charge of it would."""
+    await place.cluster.patch(f"{_path(place, path)}/status", {"status": status})
+
+
+async def _hindered(launcher: KubernetesLauncher, attempt: AttemptId, why: str) -> bool:
+    return launcher.hindrances().get(attempt) == why
 
 
 async def _empty(place: Place) -> bool:

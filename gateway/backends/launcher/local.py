@@ -2,7 +2,7 @@
 its ending is in the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,6 +88,10 @@ class LocalLauncher:
 
     async def elsewhere(self, attempt: AttemptId) -> bool:
         return await self._executor.elsewhere(attempt)
+
+    def hindrances(self) -> Mapping[AttemptId, str]:
+        """None: what is launched here runs."""
+        return {}
 
     async def endings(self) -> AsyncIterator[Ending]:
         while True:

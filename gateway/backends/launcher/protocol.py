@@ -1,7 +1,7 @@
 """The launcher: starts attempts, each once, and tells how they ended, also those of an earlier life of this
 process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,11 @@ class Launcher(Protocol):
     async def elsewhere(self, attempt: AttemptId) -> bool:
         """Whether one that is not known here is in another worker's hands, which tells how it ended. Raises
         Unavailable."""
+        ...
+
+    def hindrances(self) -> Mapping[AttemptId, str]:
+        """What keeps launched attempts from running, in one line each for people; "" where nothing does.
+        Those that this process does not see are left out."""
         ...
 
     def endings(self) -> AsyncIterator[Ending]:

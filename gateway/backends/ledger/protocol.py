@@ -141,6 +141,11 @@ class Ledger(Protocol):
         """
         ...
 
+    async def explain(self, attempt: AttemptId, reason: str) -> bool:
+        """Note why it does not go on, "" if it does, as the reason of its job, while that is live; whether it
+        was done."""
+        ...
+
     async def settle(
         self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime
     ) -> Job | None:

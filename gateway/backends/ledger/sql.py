@@ -40,6 +40,7 @@ from gateway.backends.ledger.transitions import (
     begin_attempt,
     cancel_job,
     claim_job,
+    explain_attempt,
     hold_attempt,
     park_job,
     queue_due_jobs,
@@ -179,6 +180,10 @@ class SqlLedger:
     async def take_over(self, attempt: AttemptId, *, held_before: datetime, now: datetime) -> int | None:
         async with self._database.writing() as connection:
             return await take_over_attempt(connection, attempt, held_before=held_before, now=now)
+
+    async def explain(self, attempt: AttemptId, reason: str) -> bool:
+        async with self._database.writing() as connection:
+            return await explain_attempt(connection, attempt, reason)
 
     async def settle(
         self, ending: Ending, *, state: JobState, reason: str, due_at: datetime | None, now: datetime

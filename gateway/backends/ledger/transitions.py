@@ -102,6 +102,14 @@ async def take_over_attempt(
     return count
 
 
+async def explain_attempt(connection: AsyncConnection, attempt: AttemptId, reason: str) -> bool:
+    job, number = _parts(attempt)
+    explain = update(JOBS).where(
+        JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state.in_(sorted(LIVE_STATES))
+    )
+    return (await connection.execute(explain.values(reason=reason))).rowcount == 1
+
+
 async def settle_attempt(
     connection: AsyncConnection,
     ending: Ending,

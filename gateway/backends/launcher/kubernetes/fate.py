@@ -73,6 +73,19 @@ def ending_of(attempt: AttemptId, fate: Fate, said: Ending | None) -> Ending:
     return replace(said, exit_code=code)
 
 
+def containers_of(pod: Status) -> Iterator[Status]:
+    """The status of each."""
+    status = pod["status"]
+    yield from status.get("initContainerStatuses", ())
+    yield from status.get("containerStatuses", ())
+
+
+def condition_of(pod: Status, kind: str, *, status: str = "True") -> Status | None:
+    """The pod's condition of that kind, if that is its status."""
+    conditions = pod["status"].get("conditions", ())
+    return next((one for one in conditions if one["type"] == kind and one["status"] == status), None)
+
+
 def script_state(pod: Status) -> Status:
     """`waiting`, `running` or `terminated` of the script's container, or nothing."""
     return _state(pod, SCRIPT)
@@ -114,7 +127,7 @@ def _ended(pod: Status) -> Fate:
         return Fate(reason, code, "its pod was at its deadline")
     if script.get("reason") == "OOMKilled":
         return Fate(EndReason.MEMORY_LIMIT, code)
-    disrupted = _condition(pod, "DisruptionTarget")
+    disrupted = condition_of(pod, "DisruptionTarget")
     if disrupted is not None:
         return Fate(EndReason.INTERRUPTED, code, str(disrupted.get("message", ""))[:DETAIL])
     return Fate(EndReason.EXITED, code) if began else _not_begun(pod, script)
@@ -144,7 +157,7 @@ def _evicted(status: Status, code: int | None) -> Fate:
 def _stuck(pod: Status, now: datetime, pull_limit_s: float) -> Fate | None:
     status = pod["status"]
     since = datetime.fromisoformat(status.get("startTime") or pod["metadata"]["creationTimestamp"])
-    for container in _containers(pod):
+    for container in containers_of(pod):
         waiting = container.get("state", {}).get("waiting", {})
         reason = waiting.get("reason", "")
         late = now - since > timedelta(seconds=pull_limit_s)
@@ -162,16 +175,5 @@ def _lost(pod: Status, now: datetime) -> Fate | None:
 
 
 def _state(pod: Status, name: str) -> Status:
-    state: Status = next((one.get("state", {}) for one in _containers(pod) if one["name"] == name), {})
+    state: Status = next((one.get("state", {}) for one in containers_of(pod) if one["name"] == name), {})
     return state
-
-
-def _containers(pod: Status) -> Iterator[Status]:
-    status = pod["status"]
-    yield from status.get("initContainerStatuses", ())
-    yield from status.get("containerStatuses", ())
-
-
-def _condition(pod: Status, kind: str) -> Status | None:
-    conditions = pod["status"].get("conditions", ())
-    return next((one for one in conditions if one["type"] == kind and one["status"] == "True"), None)

@@ -2,7 +2,7 @@
 process only watches, so that any worker can go on where another one ended."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,6 +91,9 @@ class KubernetesLauncher:
     async def elsewhere(self, attempt: AttemptId) -> bool:  # noqa: ARG002  # every worker knows all
         return False
 
+    def hindrances(self) -> Mapping[AttemptId, str]:
+        return self._watch.hindrances()
+
     async def endings(self) -> AsyncIterator[Ending]:
         async for ending in self._watch.endings(repeat_s=REPEAT_S):
             yield ending
@@ -139,6 +142,9 @@ class KubernetesLauncher:
             except ClusterConflict:
                 await self._recognise(order)
                 return
+            except NotFound as problem:
+                # Of a Job to be made only its namespace can be missing.
+                raise Unavailable(problem.detail) from problem
             except Unavailable as problem:
                 self._rate.refused(retry_after_s=problem.retry_after_s or 0)
                 if not tries_left:
@@ -148,8 +154,12 @@ class KubernetesLauncher:
                 return
 
     async def _recognise(self, order: Order) -> None:
-        """There is a Job of that name. Raises Invalid if it is not the order's."""
-        found = await self._cluster.get(f"{self._jobs}/{order.attempt}")
+        """There is a Job of that name. Raises Invalid if it is not the order's, Unavailable if it has just
+        gone."""
+        try:
+            found = await self._cluster.get(f"{self._jobs}/{order.attempt}")
+        except NotFound as problem:
+            raise Unavailable(problem.detail) from problem
         if not same_identity(found, order):
             raise Invalid(f"another Job is called {order.attempt}")
         log.info("attempt.recognised", attempt=order.attempt)

@@ -11,6 +11,16 @@ from gateway.domain.job import EndReason
 PATIENCE_S = 3.0
 """The controller makes a Job's pod at once; before that long there is nothing to wonder about."""
 
+PASSING = (
+    "exceeded quota",
+    "error looking up service account",
+    "failed calling webhook",
+    "Internal error occurred",
+    "context deadline exceeded",
+)
+"""In what the API told the controller: what gets better by itself, or by people who are at it. A namespace
+that was just made has no service account yet; an admission webhook may be starting."""
+
 
 async def why_no_pod(cluster: Cluster, job: Mapping[str, Any], *, now: datetime) -> Fate | None:
     """None while a pod may still come. Else the Job is gone when this returns, so that none comes later: what
@@ -23,7 +33,8 @@ async def why_no_pod(cluster: Cluster, job: Mapping[str, Any], *, now: datetime)
     if not refusal or not await _deleted(cluster, metadata):
         return None
     why = " ".join(refusal.split())[:DETAIL]
-    return Fate(EndReason.REFUSED if "exceeded quota" in refusal else EndReason.NOT_STARTED, detail=why)
+    passing = any(sign in refusal for sign in PASSING)
+    return Fate(EndReason.REFUSED if passing else EndReason.NOT_STARTED, detail=why)
 
 
 async def _refusal(cluster: Cluster, metadata: Mapping[str, Any]) -> str:

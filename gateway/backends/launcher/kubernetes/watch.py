@@ -4,6 +4,7 @@ until they are forgotten."""
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -11,10 +12,11 @@ import structlog
 from gateway.backends.cluster import Cluster
 from gateway.backends.launcher.kubernetes.conclusion import Conclusion
 from gateway.backends.launcher.kubernetes.fate import Fate, fate_of
+from gateway.backends.launcher.kubernetes.hindrance import hindrance_of
 from gateway.backends.launcher.kubernetes.lease import Lease
 from gateway.backends.launcher.kubernetes.refused import why_no_pod
 from gateway.backends.launcher.kubernetes.watched import Watched
-from gateway.domain.job import AttemptId, Ending
+from gateway.domain.job import AttemptId, Ending, EndReason
 from gateway.domain.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,10 @@ class Watch:
         self._told = asyncio.Event()
         self._wanted = asyncio.Event()
         self._next_look = 0.0
+        self._looking = False
+        self._hindered: dict[AttemptId, str] = {}
+        """What kept it from running when it was last seen waiting: a pod that never got a node goes with its
+        status."""
 
     async def run(self) -> None:
         """For ever, once somebody listens."""
@@ -82,8 +88,15 @@ class Watch:
             except TimeoutError:
                 continue
 
+    def hindrances(self) -> dict[AttemptId, str]:
+        """Of all attempts, while this is the one watch; else none."""
+        if not (self._looking and self._jobs.synced and self._pods.synced):
+            return {}
+        return {attempt: self._hindrance(attempt) for attempt in self._jobs.attempts()}
+
     def forget(self, attempt: AttemptId) -> None:
         self._ended.pop(attempt, None)
+        self._hindered.pop(attempt, None)
         self._forgotten.add(attempt)
 
     def _note(self, attempt: AttemptId) -> None:
@@ -91,11 +104,15 @@ class Watch:
         self._news.set()
 
     async def _look(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._jobs.follow())
-            tasks.create_task(self._pods.follow())
-            while True:
-                await self._look_once(tasks)
+        self._looking = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._jobs.follow())
+                tasks.create_task(self._pods.follow())
+                while True:
+                    await self._look_once(tasks)
+        finally:
+            self._looking = False
 
     async def _look_once(self, tasks: asyncio.TaskGroup) -> None:
         """At what changed, as soon as there is news, and now and then at everything."""
@@ -138,9 +155,18 @@ class Watch:
     async def _fate(self, attempt: AttemptId) -> Fate | None:
         job, pod = self._jobs.get(attempt), self._pods.get(attempt)
         fate = fate_of(job, pod, now=self._now(), pull_limit_s=self._pull_limit_s)
+        if hindrance := self._hindrance(attempt):
+            self._hindered[attempt] = hindrance
+        elif fate is not None and fate.reason is EndReason.NOT_STARTED and pod is None:
+            told = "; ".join(filter(None, (fate.detail, self._hindered.get(attempt, ""))))
+            return replace(fate, detail=told)
         if fate is None and job is not None and pod is None:
             return await why_no_pod(self._cluster, job, now=self._now())
         return fate
+
+    def _hindrance(self, attempt: AttemptId) -> str:
+        pod = self._pods.get(attempt)
+        return "" if pod is None else hindrance_of(pod)
 
 
 async def _until(first: Coroutine[None, None, None], other: Coroutine[None, None, None]) -> None:
