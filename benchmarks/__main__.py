@@ -6,6 +6,7 @@ import sys
 from benchmarks import (
     accept,
     call,
+    drain,
     held,
     jobs,
     knative,
@@ -13,6 +14,7 @@ from benchmarks import (
     passing,
     pod,
     queue,
+    queued,
     receive,
     reconcile,
     services,
@@ -33,6 +35,8 @@ BENCHMARKS = {
     "pod": pod.measure,
     "knative": knative.measure,
     "jobs": jobs.measure,
+    "drain": drain.measure,
+    "queued": queued.measure,
     "passing": passing.measure,
     "together": together.measure,
     "services": services.measure,
@@ -43,8 +47,8 @@ BENCHMARKS = {
     "reconcile": reconcile.measure,
 }
 """`passing` and `services` need Go and wrk, `receive` and `reconcile` a MinIO, `ledger`
-PostgreSQL, `queue` RabbitMQ, `knative` a cluster, `jobs` all of these but Knative, `together` all but a
-cluster."""
+PostgreSQL, `queue` RabbitMQ, `knative` a cluster, `jobs`, `drain` and `queued` all of these but Knative,
+`together` all but a cluster."""
 
 
 def main(names: list[str]) -> int:

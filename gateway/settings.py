@@ -91,7 +91,7 @@ class Settings(BaseModel):
         64 << 30, ge=1 << 20, description="Input and output files of one pod together, bytes"
     )
     job_creates_s: float = Field(
-        50, ge=1, description="Kubernetes Jobs created a second at most; it begins at 20 and adapts"
+        200, ge=1, description="Kubernetes Jobs created a second at most; it begins at 50 and adapts"
     )
     claim_key: str = Field(
         "", repr=False, description="Secret that signs pods' credentials; default: made and kept"

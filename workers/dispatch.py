@@ -18,7 +18,9 @@ from gateway.domain.problems import Problem
 
 log = structlog.get_logger(__name__)
 
-PREFETCH = 8
+PREFETCH = 128
+"""Jobs in hand at a time, each for a fraction of a second: some share a transaction of the ledger while the
+launcher has the others."""
 PAUSE_S = 1.0
 """Before asking again when the queue or the ledger is away."""
 HOLD_S = 60.0

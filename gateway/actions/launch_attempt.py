@@ -62,9 +62,12 @@ async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> No
         log.warning("attempt.refused", attempt=attempt, why=problem.detail)
         await settle_attempt(backends, _refused(attempt, problem))
         return
-    if await backends.ledger.began(attempt, now=backends.now()):
-        log.info("attempt.started", attempt=attempt)
-    if (await backends.ledger.job(job.id)).cancel_requested:
+    begun = await backends.ledger.began(attempt, now=backends.now())
+    if begun is None:
+        return
+    log.info("attempt.started", attempt=attempt)
+    if begun.cancel_requested:
+        # By somebody who found nothing to stop yet.
         await backends.launcher.stop(attempt)
 
 

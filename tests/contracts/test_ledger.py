@@ -740,6 +740,33 @@ async def test_what_was_learned_is_kept_replaced_and_forgotten_with_its_service(
     assert await ledger.durations() == {"uid-b": [4.0]}
 
 
+async def test_an_attempt_that_begins_tells_whether_it_is_to_end_already(ledger: Ledger) -> None:
+    await accept(ledger, "grey-1", "grey-2")
+    attempts = [await ledger.claim(JobId(name), now=at(1)) for name in ("grey-1", "grey-2")]
+    await ledger.cancel(JobId("grey-2"), reason="", now=at(2))
+
+    begun = [await ledger.began(attempt.id, now=at(3)) for attempt in attempts if attempt]
+
+    assert [one and one.cancel_requested for one in begun] == [False, True]
+
+
+async def test_what_many_ask_at_once_is_answered_to_each_by_itself(ledger: Ledger) -> None:
+    jobs = await accept(ledger, *(f"job-{number}" for number in range(20)))
+
+    claims = await asyncio.gather(*(ledger.claim(job, now=at(n % 7)) for n, job in enumerate(jobs * 2)))
+    attempts = [claim for claim in claims if claim is not None]
+    begun = await asyncio.gather(*(ledger.began(one.id, now=one.claimed_at) for one in attempts * 2))
+    found = await asyncio.gather(*(ledger.job(job) for job in jobs))
+    parked = await asyncio.gather(*(ledger.park(job, reason="") for job in jobs))
+
+    assert [attempt.job for attempt in attempts] == jobs
+    assert [one is not None for one in begun] == [True] * 20 + [False] * 20
+    assert [(job.id, job.state, job.started_at) for job in found] == [
+        (job, JobState.RUNNING, at(n % 7)) for n, job in enumerate(jobs)
+    ]
+    assert not any(parked)
+
+
 async def test_no_claim_overshoots_the_limits_whoever_claims_at_the_same_time(url: str) -> None:
     async with open_ledger(url) as one, open_ledger(url) as other:
         jobs = [new_job(f"job-{number}", service="grey" if number % 2 else "red") for number in range(12)]

@@ -162,7 +162,7 @@ class LedgerMachine(RuleBasedStateMachine):
         began = self.runner.run(self.ledger.began(attempt_id(job_id(number), attempt), now=self.tick()))
         known = self.jobs.get(job_id(number))
         possible = known is not None and known.state is JobState.STARTING and known.attempts == attempt
-        assert began == possible
+        assert (began is not None) == possible
         if known and possible:
             known.state = JobState.RUNNING
 

@@ -15,7 +15,7 @@ from gateway.domain.job import Job, JobId, JobState
 from gateway.domain.problems import Unavailable
 from tests.api.gateway_rig import Gateway, open_gateway
 from tests.polling import until
-from workers.dispatch import dispatch
+from workers.dispatch import PREFETCH, dispatch
 
 
 class Wrapped:
@@ -97,10 +97,10 @@ async def state(gateway: Gateway, job: str) -> JobState:
 
 async def test_deliveries_are_held_while_the_ledger_is_away_and_worked_on_after(idle: Gateway) -> None:
     ledger: Any = ShakyLedger(idle.backends.ledger)
-    jobs = [await idle.submit("worked") for _ in range(12)]
+    jobs = [await idle.submit("worked") for _ in range(PREFETCH + 4)]
 
     async def asked() -> bool:
-        return bool(ledger.asked >= 8)
+        return bool(ledger.asked >= PREFETCH)
 
     async def launched() -> bool:
         return all([await state(idle, job) is not JobState.QUEUED for job in jobs])
@@ -108,7 +108,7 @@ async def test_deliveries_are_held_while_the_ledger_is_away_and_worked_on_after(
     async with dispatching(replace(idle.backends, ledger=ledger)):
         await until(asked)
         # As many as one worker may have in hand: none of the others was taken to be given back again.
-        assert (ledger.asked, await idle.backends.queue.depth()) == (8, 4)
+        assert (ledger.asked, await idle.backends.queue.depth()) == (PREFETCH, 4)
         ledger.away = False
         await until(launched)
 

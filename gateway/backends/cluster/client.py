@@ -29,11 +29,11 @@ class Cluster:
     async def get(self, path: str, query: Query | None = None) -> Object:
         return await self._ask("GET", path, query=query)
 
-    async def list(self, path: str, label_selector: str = "") -> Object:
+    async def list(self, path: str, label_selector: str = "", *, field_selector: str = "") -> Object:
         """The whole list, got page by page, with the metadata that a watch starts from."""
         for _ in range(LISTINGS):
             try:
-                return await self._list_pages(path, label_selector)
+                return await self._list_pages(path, label_selector, field_selector)
             except Expired:
                 # The pages are of one moment, which was forgotten meanwhile.
                 continue
@@ -81,10 +81,12 @@ class Cluster:
         """
         return watch(self.list, self._connection, path, label_selector, report=report)
 
-    async def _list_pages(self, path: str, label_selector: str) -> Object:
+    async def _list_pages(self, path: str, label_selector: str, field_selector: str) -> Object:
         query: dict[str, str | int] = {"limit": PAGE}
         if label_selector:
             query["labelSelector"] = label_selector
+        if field_selector:
+            query["fieldSelector"] = field_selector
         whole = page = await self._ask("GET", path, query=query)
         while token := page["metadata"].get("continue"):
             page = await self._ask("GET", path, query={**query, "continue": token})

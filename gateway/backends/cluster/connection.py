@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import structlog
@@ -36,6 +37,9 @@ UNUSABLE = (
 )
 """What the library raises for a file that is damaged or is no client configuration."""
 
+READ_BYTES = 2 << 20
+"""A line of a watch is a whole object: etcd keeps 1.5 MiB at most."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -53,17 +57,38 @@ async def open_cluster(settings: Settings) -> AsyncIterator[Cluster]:
         api = ApiClient(configuration)
     except UNUSABLE as error:
         raise SettingsError(f"KUBECONFIG: cannot be used: {type(error).__name__}") from error
-    async with api:
-        yield Cluster(Connection(api, load), settings.kubernetes_namespace)
+    async with api, _session(api) as session:
+        yield Cluster(Connection(api, load, session), settings.kubernetes_namespace)
+
+
+@asynccontextmanager
+async def _session(api: ApiClient) -> AsyncIterator[aiohttp.ClientSession]:
+    """Over the library's connections, but without its own session's habit of looking into files and
+    environment, in a thread, for each request."""
+    library: aiohttp.ClientSession = api.rest_client.pool_manager
+    async with aiohttp.ClientSession(
+        connector=library.connector, connector_owner=False, read_bufsize=READ_BYTES
+    ) as session:
+        yield session
+
+
+def _proxy(configuration: Configuration) -> str | None:
+    """The configuration's, or the environment's for this host."""
+    host = urlsplit(str(configuration.host))
+    if configuration.proxy or proxy_bypass(host.hostname or ""):
+        return configuration.proxy
+    return getproxies().get(host.scheme)
 
 
 class Connection:
-    """Requests over the library's session, with its credentials, which are read anew when refused."""
+    """Requests over the session, with the library's credentials, which are read anew when refused."""
 
-    def __init__(self, api: ApiClient, load: Load) -> None:
+    def __init__(self, api: ApiClient, load: Load, session: aiohttp.ClientSession) -> None:
         self._configuration = api.configuration
         self._rest = api.rest_client
         self._load = load
+        self._session = session
+        self._proxy = _proxy(api.configuration)
 
     @asynccontextmanager
     async def request(
@@ -116,15 +141,14 @@ class Connection:
             headers["Content-Type"] = content_type
         for one in (await self._configuration.auth_settings()).values():
             headers[one["key"]] = one["value"]
-        session: aiohttp.ClientSession = self._rest.pool_manager
-        return await session.request(
+        return await self._session.request(
             method,
             f"{self._configuration.host}{url}",
             data=data,
             headers=headers,
             timeout=timeout,
             server_hostname=self._rest.server_hostname or None,
-            proxy=self._rest.proxy or None,
+            proxy=self._proxy,
             proxy_headers=self._rest.proxy_headers or None,
         )
 

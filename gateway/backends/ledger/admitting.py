@@ -54,17 +54,6 @@ async def _fair_choice(connection: AsyncConnection, *, limit: int, full: frozens
     return chosen
 
 
-async def is_full(connection: AsyncConnection, job: JobId, *, live_limit: int, service_limit: int) -> bool:
-    """Whether as many attempts live as may, in all or of the job's service; 0: no limit."""
-    live = await live_counts(connection)
-    if live_limit and sum(live.values()) >= live_limit:
-        return True
-    if not service_limit:
-        return False
-    service = await connection.scalar(select(JOBS.c.service).where(JOBS.c.id == job))
-    return live.get(service or "", 0) >= service_limit
-
-
 def _services_at_the_gate() -> Select[str, datetime]:
     """Each service with jobs at the gate, and its oldest job's time."""
     services = different_values(JOBS.c.service, *GATED)

@@ -76,6 +76,18 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def reading_at_once(self) -> AsyncIterator[AsyncConnection]:
+        """For a single statement: over a network that is one turn, where a transaction is three."""
+        if not self.remote:
+            async with self.reading() as connection:
+                yield connection
+            return
+        self._require_prepared()
+        with self._problems():
+            async with asyncio.timeout(WAIT_S), self._single.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Committed when the block ends well, rolled back when it raises. Raises Raced as well."""
         self._require_prepared()

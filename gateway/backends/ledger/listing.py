@@ -9,10 +9,21 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Select, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Select,
+    TableValuedAlias,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from gateway.backends.ledger.skipping import different_values
-from gateway.backends.ledger.tables import JOBS, NEVER, is_state
+from gateway.backends.ledger.tables import CONTENTS, JOBS, NEVER, is_state
 from gateway.domain.job import FINAL_STATES, Cause, JobId, JobQuery, JobState
 
 Condition = ColumnElement[bool]
@@ -48,13 +59,26 @@ def unannounced_page(*, queued_before: datetime, announced_before: datetime, lim
     return select(merged.c.id).order_by(merged.c.created_at, merged.c.id).limit(limit)
 
 
-def over_among(jobs: Collection[JobId]) -> Select[str]:
-    """Ids of those that are final, or not there.
+def _asked(jobs: Collection[JobId]) -> TableValuedAlias:
+    """A table with the column `key`: the ids are one parameter, the keys of a JSON object, which both
+    dialects unfold by the same name. As parameters of their own they would be another statement for each
+    number of them."""
+    return func.json_each(literal(dict.fromkeys(jobs, 0), JSON)).table_valued("key")
 
-    The ids are one parameter, the keys of a JSON object, which both dialects unfold by the same name: as
-    parameters of their own they would be another statement for each number of them.
-    """
-    asked = func.json_each(literal(dict.fromkeys(jobs, 0), JSON)).table_valued("key")
+
+def among(jobs: Collection[JobId]) -> ColumnElement[bool]:
+    """Whether a row of `jobs` is one of these."""
+    return JOBS.c.id.in_(select(_asked(jobs).c.key))
+
+
+def whole_jobs(jobs: Collection[JobId]) -> Select[Any]:
+    """Rows of `jobs`, with the bytes they came with."""
+    return select(JOBS, CONTENTS.c.payload, CONTENTS.c.notice).outerjoin(CONTENTS).where(among(jobs))
+
+
+def over_among(jobs: Collection[JobId]) -> Select[str]:
+    """Ids of those that are final, or not there."""
+    asked = _asked(jobs)
     joined = asked.outerjoin(JOBS, JOBS.c.id == asked.c.key)
     over = or_(JOBS.c.id.is_(None), JOBS.c.state.in_(sorted(FINAL_STATES)))
     return select(asked.c.key).select_from(joined).where(over)

@@ -48,6 +48,12 @@ class JobPage:
     """Whether older jobs follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    cancel_requested: bool
+    """Whether somebody wants it to end already."""
+
+
 class Ledger(Protocol):
     async def accept(
         self, jobs: Sequence[NewJob], *, now: datetime, key: IdempotencyKey | None = None
@@ -124,8 +130,8 @@ class Ledger(Protocol):
         """Move jobs whose retry time has come to `queued`; answers them, earliest due first."""
         ...
 
-    async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
-        """`starting` → `running`, if this is the job's current attempt; whether it was done.
+    async def began(self, attempt: AttemptId, *, now: datetime) -> Begun | None:
+        """`starting` → `running`, if this is the job's current attempt; else None.
 
         The job's `started_at` is its current, or last, attempt's.
         """

@@ -10,9 +10,11 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
 
-from gateway.backends.ledger.accepting import Acceptor
-from gateway.backends.ledger.admitting import admit_jobs, is_full, live_counts
+from gateway.backends.ledger.acceptance import Request
+from gateway.backends.ledger.admitting import admit_jobs, live_counts
+from gateway.backends.ledger.crowds import Crowds, open_crowds
 from gateway.backends.ledger.database import Database, open_database
+from gateway.backends.ledger.launching import Claim, Park, Start, in_order
 from gateway.backends.ledger.listing import (
     ended_since,
     finished_page,
@@ -23,12 +25,11 @@ from gateway.backends.ledger.listing import (
 )
 from gateway.backends.ledger.measuring import forget_durations, replace_durations
 from gateway.backends.ledger.migrate import prepare
-from gateway.backends.ledger.protocol import Accepted, IdempotencyKey, JobPage, Ledger
+from gateway.backends.ledger.protocol import Accepted, Begun, IdempotencyKey, JobPage, Ledger
 from gateway.backends.ledger.remembering import forget_ids, portions, remember_ids, remembered_ids
 from gateway.backends.ledger.rows import attempt_of_row, job_of_row
 from gateway.backends.ledger.tables import (
     ATTEMPTS,
-    CONTENTS,
     COUNTERS,
     DURATIONS,
     JOBS,
@@ -37,12 +38,9 @@ from gateway.backends.ledger.tables import (
     is_state,
 )
 from gateway.backends.ledger.transitions import (
-    begin_attempt,
     cancel_job,
-    claim_job,
     explain_attempt,
     hold_attempt,
-    park_job,
     queue_due_jobs,
     settle_attempt,
     take_over_attempt,
@@ -74,17 +72,10 @@ async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]
     """
     async with open_database(url, busy_s=busy_s) as database:
         preparing = await prepare(database)
-        acceptor = Acceptor(database)
-        # Over a network one crowd is written while another one's turn is under way.
-        accepting = [
-            asyncio.create_task(acceptor.run(), name="ledger.accepting")
-            for _ in range(2 if database.remote else 1)
-        ]
         try:
-            yield SqlLedger(database, acceptor)
+            async with open_crowds(database) as crowds:
+                yield SqlLedger(database, crowds)
         finally:
-            acceptor.finish()
-            await asyncio.gather(*accepting)
             if preparing is not None:
                 preparing.cancel()
                 await asyncio.wait([preparing])
@@ -93,24 +84,17 @@ async def open_ledger(url: str, *, busy_s: float = 5.0) -> AsyncIterator[Ledger]
 class SqlLedger:
     """See the protocol for what each method promises."""
 
-    def __init__(self, database: Database, acceptor: Acceptor) -> None:
+    def __init__(self, database: Database, crowds: Crowds) -> None:
         self._database = database
-        self._acceptor = acceptor
+        self._crowds = crowds
 
     async def accept(
         self, jobs: Sequence[NewJob], *, now: datetime, key: IdempotencyKey | None = None
     ) -> tuple[Accepted, ...]:
-        return await self._acceptor.accept(jobs, now=now, key=key)
+        return await self._crowds.accepting.ask(Request(tuple(jobs), now, key))
 
     async def job(self, job: JobId) -> Job:
-        whole = (
-            select(JOBS, CONTENTS.c.payload, CONTENTS.c.notice).outerjoin(CONTENTS).where(JOBS.c.id == job)
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(whole)).one_or_none()
-        if row is None:
-            raise NotFound(f"there is no job {job}")
-        return job_of_row(row, inline=row.payload, notice=row.notice)
+        return await self._crowds.reading.ask(job)
 
     async def jobs(self, query: JobQuery) -> JobPage:
         async with self._database.reading() as connection:
@@ -141,24 +125,16 @@ class SqlLedger:
     async def announced(self, jobs: Iterable[JobId], *, now: datetime) -> None:
         async with self._database.writing() as connection:
             for portion in portions(jobs):
-                note = update(JOBS).where(JOBS.c.id.in_(portion), JOBS.c.state == JobState.QUEUED.value)
+                note = update(JOBS).where(JOBS.c.id.in_(in_order(portion)))
                 await connection.execute(note.values(announced_at=now))
 
     async def claim(
         self, job: JobId, *, now: datetime, live_limit: int = 0, service_limit: int = 0
     ) -> Attempt | None:
-        if not live_limit and not service_limit:
-            async with self._database.writing() as connection:
-                return await claim_job(connection, job, now=now)
-        # Alone: two who count at the same moment would both take the last place.
-        async with self._database.writing_alone() as connection:
-            if await is_full(connection, job, live_limit=live_limit, service_limit=service_limit):
-                return None
-            return await claim_job(connection, job, now=now)
+        return await self._crowds.claiming.ask(Claim(job, now, live_limit, service_limit))
 
     async def park(self, job: JobId, *, reason: str) -> bool:
-        async with self._database.writing() as connection:
-            return await park_job(connection, job, reason=reason)
+        return await self._crowds.parking.ask(Park(job, reason))
 
     async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
         # Alone: two who choose at the same moment would choose the same jobs, and leave places free.
@@ -169,9 +145,8 @@ class SqlLedger:
         async with self._database.writing() as connection:
             return await queue_due_jobs(connection, now=now, limit=limit)
 
-    async def began(self, attempt: AttemptId, *, now: datetime) -> bool:
-        async with self._database.writing() as connection:
-            return await begin_attempt(connection, attempt, now=now)
+    async def began(self, attempt: AttemptId, *, now: datetime) -> Begun | None:
+        return await self._crowds.beginning.ask(Start(attempt, now))
 
     async def hold(self, attempt: AttemptId, *, now: datetime) -> None:
         async with self._database.writing() as connection:
@@ -200,7 +175,7 @@ class SqlLedger:
         return job_of_row(row)
 
     async def live_counts(self) -> Mapping[str, int]:
-        async with self._database.reading() as connection:
+        async with self._database.reading_at_once() as connection:
             return await live_counts(connection)
 
     async def live(self) -> tuple[Job, ...]:

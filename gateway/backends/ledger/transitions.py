@@ -1,18 +1,18 @@
-"""From one state to the next: each a compare-and-set in the caller's transaction, so that it happens once."""
+"""From one state to the next: each a compare-and-set in the caller's transaction, so that it happens once.
+The way to `running` is `launching`."""
 
 from datetime import datetime
 
-from sqlalchemy import Update, func, insert, select, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.backends.ledger.remembering import portions
 from gateway.backends.ledger.rows import AnyRow, kept_document
-from gateway.backends.ledger.tables import ATTEMPTS, JOBS, NEVER, is_state
+from gateway.backends.ledger.tables import ATTEMPTS, JOBS, NEVER
 from gateway.domain.job import (
     FINAL_STATES,
     LIVE_STATES,
     PLATFORM_REASONS,
-    Attempt,
     AttemptId,
     Ending,
     EndReason,
@@ -26,29 +26,6 @@ SCRIPT_REASONS = frozenset(
     {EndReason.EXITED, EndReason.TIME_LIMIT, EndReason.MEMORY_LIMIT, EndReason.OUTPUT_LIMIT}
 )
 """Ends that, without success, are the script's own failure."""
-
-
-async def claim_job(connection: AsyncConnection, job: JobId, *, now: datetime) -> Attempt | None:
-    """`queued` → `starting`, with a row for the new attempt."""
-    claim = update(JOBS).where(JOBS.c.id == job, is_state(JobState.QUEUED))
-    values = {
-        "state": JobState.STARTING.value,
-        "reason": "",
-        "attempts": JOBS.c.attempts + 1,
-        "started_at": None,
-    }
-    number = await connection.scalar(claim.values(values).returning(JOBS.c.attempts))
-    if number is None:
-        return None
-    await connection.execute(insert(ATTEMPTS).values(job_id=job, number=number, claimed_at=now, detail=""))
-    return Attempt(attempt_id(job, number), job, number, now)
-
-
-async def park_job(connection: AsyncConnection, job: JobId, *, reason: str) -> bool:
-    """`queued` → `waiting` without a due time."""
-    park = update(JOBS).where(JOBS.c.id == job, is_state(JobState.QUEUED))
-    done = await connection.execute(park.values(state=JobState.WAITING.value, reason=reason, due_at=None))
-    return done.rowcount == 1
 
 
 async def queue_due_jobs(connection: AsyncConnection, *, now: datetime, limit: int) -> tuple[JobId, ...]:
@@ -68,21 +45,8 @@ async def queue_due_jobs(connection: AsyncConnection, *, now: datetime, limit: i
     return tuple(JobId(job) for job in due if job in moved)
 
 
-async def begin_attempt(connection: AsyncConnection, attempt: AttemptId, *, now: datetime) -> bool:
-    """`starting` → `running`, and the attempt's own start."""
-    job, number = _parts(attempt)
-    begin = update(JOBS).where(
-        JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state == JobState.STARTING.value
-    )
-    done = await connection.execute(begin.values(state=JobState.RUNNING.value, started_at=now))
-    if done.rowcount != 1:
-        return False
-    await connection.execute(_attempt_update(job, number).values(started_at=now))
-    return True
-
-
 async def hold_attempt(connection: AsyncConnection, attempt: AttemptId, *, now: datetime) -> None:
-    job, number = _parts(attempt)
+    job, number = attempt_parts(attempt)
     await connection.execute(_attempt_update(job, number).values(held_at=now))
 
 
@@ -90,7 +54,7 @@ async def take_over_attempt(
     connection: AsyncConnection, attempt: AttemptId, *, held_before: datetime, now: datetime
 ) -> int | None:
     """How often it was, or None where it is not to be."""
-    job, number = _parts(attempt)
+    job, number = attempt_parts(attempt)
     starting = select(JOBS.c.id).where(
         JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state == JobState.STARTING.value
     )
@@ -103,7 +67,7 @@ async def take_over_attempt(
 
 
 async def explain_attempt(connection: AsyncConnection, attempt: AttemptId, reason: str) -> bool:
-    job, number = _parts(attempt)
+    job, number = attempt_parts(attempt)
     explain = update(JOBS).where(
         JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state.in_(sorted(LIVE_STATES))
     )
@@ -120,7 +84,7 @@ async def settle_attempt(
     now: datetime,
 ) -> AnyRow | None:
     """`starting` or `running` → `state`, and the attempt's own end; the job's row if it was live."""
-    job, number = _parts(ending.attempt)
+    job, number = attempt_parts(ending.attempt)
     settle = update(JOBS).where(
         JOBS.c.id == job, JOBS.c.attempts == number, JOBS.c.state.in_(sorted(LIVE_STATES))
     )
@@ -161,7 +125,7 @@ def _attempt_update(job: JobId, number: int) -> Update:
     return update(ATTEMPTS).where(ATTEMPTS.c.job_id == job, ATTEMPTS.c.number == number)
 
 
-def _parts(attempt: AttemptId) -> tuple[JobId, int]:
+def attempt_parts(attempt: AttemptId) -> tuple[JobId, int]:
     """Job and number; number 0, which no attempt has, for an id that is not ours to the letter."""
     try:
         job, number = job_of(attempt)

@@ -4,12 +4,13 @@ every success, most before the first refusal; half after a refusal; what it says
 import asyncio
 from collections.abc import Callable
 
-BEGIN_S = 20.0
+BEGIN_S = 50.0
 LEAST_S = 1.0
 STEP = 0.1
 """Added to the rate by a success: a second's worth of them, at 20 a second, adds 2."""
-FIRST_STEP = 1.0
-"""The same until the first refusal: as long as nothing is known of a limit, a second doubles the rate."""
+FIRST_STEP = 5.0
+"""The same until the first refusal: as long as nothing is known of a limit, it may be several times as much a
+second later. Only answers make it more, so that a server that is slow is not asked faster."""
 BURST_S = 1.0
 """What was not used can be caught up with for as long."""
 
@@ -23,6 +24,7 @@ class Rate:
         self._clock = clock or asyncio.get_running_loop().time
         self._next = self._clock()
         """When the next create may begin."""
+        self._line = asyncio.Lock()
 
     @property
     def per_second(self) -> float:
@@ -30,11 +32,11 @@ class Rate:
 
     async def turn(self) -> None:
         """Returns when it is the caller's turn, in order of asking."""
-        now = self._clock()
-        begin = max(self._next, now - BURST_S)
-        self._next = begin + 1 / self._rate_s
-        if begin > now:
-            await asyncio.sleep(begin - now)
+        async with self._line:
+            # What is learned while we wait counts: a refusal puts us off, too.
+            while (pause_s := self._next - self._clock()) > 0:  # noqa: ASYNC110  # for a moment
+                await asyncio.sleep(pause_s)
+            self._next = max(self._next, self._clock() - BURST_S) + 1 / self._rate_s
 
     def succeeded(self) -> None:
         self._rate_s = min(self._most_s, self._rate_s + self._step)

@@ -14,7 +14,7 @@ from gateway.backends.launcher.kubernetes.conclusion import Conclusion
 from gateway.backends.launcher.kubernetes.fate import Fate, fate_of
 from gateway.backends.launcher.kubernetes.hindrance import hindrance_of
 from gateway.backends.launcher.kubernetes.lease import Lease
-from gateway.backends.launcher.kubernetes.refused import why_no_pod
+from gateway.backends.launcher.kubernetes.refused import Refusals
 from gateway.backends.launcher.kubernetes.watched import Watched
 from gateway.domain.job import AttemptId, Ending, EndReason
 from gateway.domain.problems import Problem
@@ -38,13 +38,13 @@ class Watch:
         now: Callable[[], datetime],
     ) -> None:
         """Without a lease it watches at once."""
-        self._cluster = cluster
         self._conclusion = conclusion
         self._lease = lease
         self._pull_limit_s = pull_limit_s
         self._now = now
         self._jobs = Watched(cluster, f"/apis/batch/v1/namespaces/{cluster.namespace}/jobs", self._note)
         self._pods = Watched(cluster, f"/api/v1/namespaces/{cluster.namespace}/pods", self._note)
+        self._refusals = Refusals(cluster, now=now)
         self._ended: dict[AttemptId, Ending] = {}
         self._concluding: set[AttemptId] = set()
         self._forgotten: set[AttemptId] = set()
@@ -161,7 +161,7 @@ class Watch:
             told = "; ".join(filter(None, (fate.detail, self._hindered.get(attempt, ""))))
             return replace(fate, detail=told)
         if fate is None and job is not None and pod is None:
-            return await why_no_pod(self._cluster, job, now=self._now())
+            return await self._refusals.why_no_pod(job)
         return fate
 
     def _hindrance(self, attempt: AttemptId) -> str:

@@ -1,0 +1,91 @@
+"""What the ledger does in crowds: taking in jobs, and all that a worker with many deliveries in its hands
+asks for. Everything else is a transaction of its own."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.backends.ledger.acceptance import Answer, Request, accept_all, accept_keyless
+from gateway.backends.ledger.crowd import Crowd, open_crowd
+from gateway.backends.ledger.database import Database
+from gateway.backends.ledger.launching import (
+    Claim,
+    Park,
+    Start,
+    begin_together,
+    claim_together,
+    park_together,
+)
+from gateway.backends.ledger.listing import whole_jobs
+from gateway.backends.ledger.protocol import Accepted, Begun
+from gateway.backends.ledger.rows import job_of_row
+from gateway.domain.job import Attempt, Job, JobId
+from gateway.domain.problems import NotFound
+
+GATHER_S = 0.02
+"""A worker with a backlog does hundreds of jobs a second: some of them share each transaction. One that comes
+after a pause waits for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowds:
+    accepting: Crowd[Request, tuple[Accepted, ...]]
+    reading: Crowd[JobId, Job]
+    claiming: Crowd[Claim, Attempt | None]
+    parking: Crowd[Park, bool]
+    beginning: Crowd[Start, Begun | None]
+
+
+@asynccontextmanager
+async def open_crowds(database: Database) -> AsyncIterator[Crowds]:
+    turns = _Turns(database)
+    several = 2 if database.remote else 1
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        yield Crowds(
+            accepting=await enter(open_crowd(turns.accept, name="accepting", at_once=several)),
+            reading=await enter(open_crowd(turns.read, name="reading", at_once=2)),
+            claiming=await enter(open_crowd(turns.claim, name="claiming", gather_s=GATHER_S)),
+            parking=await enter(open_crowd(turns.park, name="parking", gather_s=GATHER_S)),
+            beginning=await enter(open_crowd(turns.begin, name="beginning", gather_s=GATHER_S)),
+        )
+
+
+class _Turns:
+    """One transaction each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def accept(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        if self._database.remote and not any(request.key for request in requests):
+            async with self._database.writing_at_once() as connection:
+                return await accept_keyless(connection, requests)
+        async with self._database.writing() as connection:
+            return await accept_all(connection, requests)
+
+    async def read(self, jobs: Sequence[JobId]) -> Sequence[Job | NotFound]:
+        async with self._database.reading_at_once() as connection:
+            rows = {row.id: row for row in await connection.execute(whole_jobs(jobs))}
+        return [
+            job_of_row(rows[job], inline=rows[job].payload, notice=rows[job].notice)
+            if job in rows
+            else NotFound(f"there is no job {job}")
+            for job in jobs
+        ]
+
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[Attempt | None]:
+        if not any(claim.limited for claim in claims):
+            async with self._database.writing() as connection:
+                return await claim_together(connection, claims)
+        # Alone: two who count at the same moment would both take the last place.
+        async with self._database.writing_alone() as connection:
+            return await claim_together(connection, claims)
+
+    async def park(self, parks: Sequence[Park]) -> Sequence[bool]:
+        async with self._database.writing() as connection:
+            return await park_together(connection, parks)
+
+    async def begin(self, starts: Sequence[Start]) -> Sequence[Begun | None]:
+        async with self._database.writing() as connection:
+            return await begin_together(connection, starts)
