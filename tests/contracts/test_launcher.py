@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -37,30 +37,44 @@ from gateway.executors.process import ProcessExecutor
 from gateway.executors.protocol import Executor
 from gateway.staging.log import render
 from tests.contracts.container_engine import IMAGE, open_engine
+from tests.contracts.kubernetes_launcher import PodPlace, open_pod_place
+from tests.gateway_process import PATIENCE
 from tests.polling import until
+from tests.servers.cluster import ClusterNamespace, cluster_namespace
 
-LAUNCHERS = ["process", pytest.param("docker", marks=pytest.mark.services)]
+LOCAL = ["process", pytest.param("docker", marks=pytest.mark.services)]
+LAUNCHERS = [*LOCAL, pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.timeout(600)])]
+OUTPUT_LIMIT = 1 << 20
 LOG_LIMIT = 1 << 20
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
 @dataclass
 class Place:
-    """A launcher's surroundings, which outlive it: its folder, the store."""
+    """A launcher's surroundings, which outlive it: its folder or its cluster, the store."""
 
     implementation: str
     folder: Path
     store: Objects
+    pods: PodPlace | None = None
 
     @asynccontextmanager
     async def launcher(self, store: Any = None) -> AsyncIterator[Launcher]:
+        if self.pods is not None:
+            async with self.pods.launcher() as launcher:
+                yield launcher
+            return
         async with (
             _executor(self.implementation) as executor,
             open_local_launcher(
-                executor, store or self.store, self.folder, own_bucket=OWN_BUCKET, output_limit=1 << 20
+                executor, store or self.store, self.folder, own_bucket=OWN_BUCKET, output_limit=OUTPUT_LIMIT
             ) as launcher,
         ):
             yield launcher
+
+    async def nothing_left(self) -> bool:
+        """Of any attempt."""
+        return not (self.pods.left() if self.pods is not None else list(self.folder.iterdir()))
 
     async def kept(self, key: str | None) -> bytes:
         assert key is not None
@@ -91,12 +105,45 @@ async def _executor(name: str) -> AsyncIterator[Executor]:
             await process.close()
 
 
-@pytest.fixture(params=LAUNCHERS)
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+@asynccontextmanager
+async def _local_place(name: str, folder: Path) -> AsyncIterator[Place]:
     provider = Provider("http://127.0.0.1:9", False, "us-east-1", "access", "secret")
-    async with open_embedded(tmp_path / "objects", provider, object_limit=1 << 30) as store:
+    async with open_embedded(folder / "objects", provider, object_limit=1 << 30) as store:
         await store.make_bucket("data", tags={})
-        yield Place(str(request.param), tmp_path / "attempts", store)
+        yield Place(name, folder / "attempts", store)
+
+
+@pytest.fixture(params=LOCAL)
+async def local_place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """For promises that only this machine's own launchers make, or that are seen from here only."""
+    async with _local_place(str(request.param), tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClusterNamespace]:
+    with cluster_namespace() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=LAUNCHERS)
+def chosen(request: pytest.FixtureRequest) -> str | ClusterNamespace:
+    if request.param != "kubernetes":
+        return str(request.param)
+    cluster: ClusterNamespace = request.getfixturevalue("cluster")
+    return cluster
+
+
+@pytest.fixture
+async def place(chosen: str | ClusterNamespace, tmp_path: Path) -> AsyncIterator[Place]:
+    if isinstance(chosen, str):
+        async with _local_place(chosen, tmp_path) as local:
+            yield local
+        return
+    opening = open_pod_place(chosen, tmp_path, output_limit=OUTPUT_LIMIT, log_limit=LOG_LIMIT)
+    async with opening as pods:
+        await pods.backends.objects.make_bucket("data", tags={})
+        yield Place("kubernetes", tmp_path, pods.backends.objects, pods)
 
 
 @pytest.fixture
@@ -144,7 +191,7 @@ def output(path: str, **more: Any) -> dict[str, Any]:
 
 
 async def ending_of(launcher: Launcher, attempt: AttemptId, *, forget: bool = True) -> Ending:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20 * PATIENCE):
         async for ending in launcher.endings():
             if ending.attempt == attempt:
                 if forget:
@@ -172,7 +219,7 @@ async def test_nothing_of_a_forgotten_attempt_stays(place: Place, launcher: Laun
     asked = order("echo")
     await ended(launcher, asked)
     assert await launcher.known() == frozenset()
-    assert list(place.folder.iterdir()) == []
+    await until(place.nothing_left)
     await launcher.forget(asked.attempt)
 
 
@@ -220,7 +267,7 @@ async def test_an_input_that_is_gone_is_not_launched(place: Place, launcher: Lau
     with pytest.raises(NotFound):
         await launcher.launch(order("echo", job={"payload": None, "stored": stored}))
     assert await launcher.known() == frozenset()
-    assert list(place.folder.iterdir()) == []
+    assert await place.nothing_left()
 
 
 async def test_outputs_go_to_every_rule_that_accepts_them_marked_as_ours(
@@ -287,7 +334,7 @@ async def test_past_its_limit_an_attempt_ends_with_that_reason_and_its_log(
 async def test_a_stopped_attempt_was_cancelled_and_delivers_nothing(place: Place, launcher: Launcher) -> None:
     asked = order('echo 1 > "$TMP_OUTPUT_DIR/a"; echo begun; sleep 60', output=[output("data/out")])
     await launcher.launch(asked)
-    await until(lambda: _wrote(launcher, asked.attempt, b"begun"))
+    await until(lambda: _wrote(launcher, asked.attempt, b"begun"), within_s=10 * PATIENCE)
     await launcher.stop(asked.attempt)
     assert (await ending_of(launcher, asked.attempt)).reason is EndReason.CANCELLED
     assert await place.content("data") == {}
@@ -314,7 +361,7 @@ async def test_an_ending_is_told_again_until_it_is_forgotten(launcher: Launcher)
 async def test_the_log_can_be_read_while_it_runs(launcher: Launcher) -> None:
     asked = order("echo begun; sleep 60")
     await launcher.launch(asked)
-    await until(lambda: _wrote(launcher, asked.attempt, b"stdout F begun\n"))
+    await until(lambda: _wrote(launcher, asked.attempt, b"stdout F begun\n"), within_s=10 * PATIENCE)
     await launcher.forget(asked.attempt)
     assert not await _wrote(launcher, asked.attempt, b"")
 
@@ -345,15 +392,17 @@ async def test_an_ending_nobody_heard_is_told_by_the_next_launcher(place: Place)
         assert await ending_of(second, asked.attempt) == before
 
 
-async def test_an_attempt_that_was_only_being_prepared_is_unknown_and_launched_anew(place: Place) -> None:
+async def test_an_attempt_that_was_only_being_prepared_is_unknown_and_launched_anew(
+    local_place: Place,
+) -> None:
     asked = order("echo anew")
-    half = place.folder / asked.attempt / "input"
+    half = local_place.folder / asked.attempt / "input"
     half.mkdir(parents=True)
     (half / "torn").touch()
-    async with place.launcher() as launcher:
+    async with local_place.launcher() as launcher:
         assert await launcher.known() == frozenset()
         ending = await ended(launcher, asked)
-    assert await place.kept(ending.kept.result_key) == b"anew\n"
+    assert await local_place.kept(ending.kept.result_key) == b"anew\n"
 
 
 class Breaking:
@@ -380,22 +429,22 @@ class Breaking:
         return await self._store.put(bucket, key, body, **more)
 
 
-async def test_a_kill_between_two_uploads_stores_no_output_twice(place: Place) -> None:
+async def test_a_kill_between_two_uploads_stores_no_output_twice(local_place: Place) -> None:
     script = 'cd "$TMP_OUTPUT_DIR"; for n in 1 2 3; do echo $n > $n; done'
 
     async def two_stored() -> bool:
-        return len((await place.store.list("data")).objects) == 2
+        return len((await local_place.store.list("data")).objects) == 2
 
     asked = order(script, output=[output("data/out")])
-    breaking = Breaking(place.store, after=2)
-    async with place.launcher(breaking) as first:
+    breaking = Breaking(local_place.store, after=2)
+    async with local_place.launcher(breaking) as first:
         await first.launch(asked)
         await breaking.broken.wait()
         await until(two_stored)
-    versions = {one.key: one.modified_at for one in (await place.store.list("data")).objects}
+    versions = {one.key: one.modified_at for one in (await local_place.store.list("data")).objects}
     assert len(versions) == 2
-    whole = Breaking(place.store, after=-1)
-    async with place.launcher(whole) as second:
+    whole = Breaking(local_place.store, after=-1)
+    async with local_place.launcher(whole) as second:
         ending = await ending_of(second, asked.attempt)
     assert ending.succeeded
     keys = [one.key for one in ending.kept.delivered]
@@ -404,7 +453,7 @@ async def test_a_kill_between_two_uploads_stores_no_output_twice(place: Place) -
         key for key in keys if key not in versions
     ]
     for key, at in versions.items():
-        assert (await place.store.stat("data", key)).modified_at == at
+        assert (await local_place.store.stat("data", key)).modified_at == at
 
 
 async def test_an_output_bucket_that_is_gone_is_told(place: Place, launcher: Launcher) -> None:
@@ -417,16 +466,17 @@ async def test_an_output_bucket_that_is_gone_is_told(place: Place, launcher: Lau
     assert "could not be stored" in ending.detail
 
 
-async def test_secrets_do_not_stay_with_the_attempt(place: Place, launcher: Launcher) -> None:
+async def test_secrets_do_not_stay_with_the_attempt(local_place: Place) -> None:
     environment = {"variables": {}, "secrets": {"KEY": "s3cret"}}
     asked = order('[ -n "$KEY" ]', environment=environment)
-    await launcher.launch(asked)
-    ending = await ending_of(launcher, asked.attempt, forget=False)
-    assert ending.succeeded
-    kept = [path for path in place.folder.rglob("*") if path.is_file()]
-    assert kept
-    assert not any(b"s3cret" in path.read_bytes() for path in kept)
-    await launcher.forget(asked.attempt)
+    async with local_place.launcher() as launcher:
+        await launcher.launch(asked)
+        ending = await ending_of(launcher, asked.attempt, forget=False)
+        assert ending.succeeded
+        kept = [path for path in local_place.folder.rglob("*") if path.is_file()]
+        assert kept
+        assert not any(b"s3cret" in path.read_bytes() for path in kept)
+        await launcher.forget(asked.attempt)
 
 
 async def test_it_is_ready(launcher: Launcher) -> None:

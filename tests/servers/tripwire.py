@@ -24,7 +24,10 @@ class Tripwire:
 
 
 @contextmanager
-def tripwire_to(target: int, chosen: Callable[[bytes], bool]) -> Iterator[Tripwire]:
+def tripwire_to(
+    target: int, chosen: Callable[[bytes], bool] = lambda _: False, *, port: int = 0
+) -> Iterator[Tripwire]:
+    """On `port`, 0: a free one. By default everything passes."""
     wire = Tripwire(target, chosen)
 
     class Handler(StreamRequestHandler):
@@ -37,8 +40,9 @@ def tripwire_to(target: int, chosen: Callable[[bytes], bool]) -> Iterator[Tripwi
 
     class Server(ThreadingTCPServer):
         daemon_threads = True
+        allow_reuse_address = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         wire.port = server.server_address[1]
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
         serving.start()

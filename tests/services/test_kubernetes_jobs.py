@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 WITHIN_S = 120.0
 """For anything a busy cluster does."""
 LOG_LIMIT = 1 << 20
+DISK_LIMIT = 256 << 20
 FINAL = ("succeeded", "failed", "dead", "cancelled")
 
 
@@ -35,6 +36,7 @@ class Rig:
             "IMAGE_PULL_POLICY": "Never",
             "IMAGE_PULL_LIMIT_S": "3",
             "LOG_LIMIT": str(LOG_LIMIT),
+            "POD_DISK_LIMIT": str(DISK_LIMIT),
             "HTTP_PORT": str(_free_port(cluster.pod_host)),
             "S3_PORT": str(_free_port(cluster.pod_host)),
         }
@@ -147,6 +149,23 @@ def test_past_its_limit_everything_ends_and_log_and_outputs_stay(rig: Rig) -> No
     assert job["attempts"][-1]["reason"] == "time-limit"
     assert rig.text(job["id"], "log") == "begun\n"
     assert rig.content("endless") == {"out/half": b"half\n"}
+
+
+def test_a_script_that_fills_its_disk_is_told_as_such(rig: Rig) -> None:
+    script = 'echo begun; head -c 400000000 /dev/zero > "$TMP_OUTPUT_DIR/much"; sleep 900'
+    job = rig.run("greedy", script, cpu="0.5", memory="600Mi")
+    assert job["state"] == "failed"
+    assert job["attempts"][-1]["reason"] == "output-limit"
+
+
+def test_a_script_that_forks_without_end_ends_and_its_neighbours_go_on(rig: Rig) -> None:
+    rig.deploy("forking", "while :; do sleep 900 & done", annotations={"oscar-gateway/job-seconds": "20"})
+    rig.deploy("calm", "echo calm")
+    forking, calm = rig.submit("forking"), rig.submit("calm")
+    assert rig.ended(calm)["state"] == "succeeded"
+    ended = rig.ended(forking)
+    assert ended["state"] == "failed"
+    assert ended["attempts"][-1]["reason"] in ("memory-limit", "time-limit", "exited")
 
 
 def test_an_image_that_cannot_be_had_is_named(rig: Rig) -> None:

@@ -158,6 +158,42 @@ def test_a_deleted_service_takes_its_jobs_along_and_can_be_made_again(gateway: R
     assert ended(gateway, submit(gateway, "gone"))["state"] == "succeeded"
 
 
+@pytest.mark.parametrize("bucket_too", [False, True])
+def test_an_input_that_is_gone_before_it_is_read_sets_its_job_aside(tmp_path: Path, bucket_too: bool) -> None:
+    with GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "1"}) as gateway, gateway.http() as http:
+        deploy(gateway, "first", "sleep 60")
+        first = submit(gateway, "first")
+        rule = [{"storage_provider": "minio", "path": "brief/in"}]
+        deploy(gateway, "second", "cat $INPUT_FILE_PATH", input=rule)
+        s3 = gateway.s3()
+        s3.put_object(Bucket="brief", Key="in/file", Body=b"not for long")
+        waiting = {"state": "waiting", "service": "second"}
+        (second,) = wait_for(lambda: http.get("/v1/jobs", params=waiting).json()["jobs"])
+        s3.delete_object(Bucket="brief", Key="in/file")
+        if bucket_too:
+            s3.delete_bucket(Bucket="brief")
+        s3.close()
+        http.delete(f"/v1/jobs/{first}")
+        answer = ended(gateway, second["id"])
+        assert answer["state"] == "dead"
+        assert "the input is gone" in str(answer["reason"])
+        other = submit(gateway, "second", b"of another one")
+        assert ended(gateway, other)["state"] == "succeeded"
+
+
+def test_a_service_deleted_while_its_jobs_wait_and_run_leaves_none(tmp_path: Path) -> None:
+    with GatewayProcess(tmp_path / "data", {"JOBS_LIVE_LIMIT": "1"}) as gateway, gateway.http() as http:
+        deploy(gateway, "doomed", f"echo $$ > {tmp_path}/pid; sleep 60")
+        deploy(gateway, "spared", "echo spared")
+        jobs = [submit(gateway, "doomed") for _ in range(3)]
+        spared = submit(gateway, "spared")
+        wait_for((tmp_path / "pid").exists)
+        assert http.delete("/system/services/doomed").status_code == 204
+        for job in jobs:
+            wait_for(lambda job=job: http.get(f"/v1/jobs/{job}").status_code == 404)  # type: ignore[misc]
+        assert ended(gateway, spared)["state"] == "succeeded"
+
+
 def test_an_idempotency_key_gives_one_job(gateway: Reached) -> None:
     deploy(gateway, "once", "cat $INPUT_FILE_PATH")
     with gateway.http() as http:
