@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.backends.ledger.database import CONNECTIONS
 from gateway.backends.ledger.protocol import IdempotencyKey, Ledger
@@ -193,6 +195,38 @@ async def test_a_server_that_is_away_at_the_start_is_used_as_soon_as_it_is_there
                 return False
 
         await until(works, within_s=5)
+
+
+async def test_what_is_wrong_with_the_user_is_told_and_works_once_mended(own: Server, empty: str) -> None:
+    parts = urlsplit(empty)
+    url = parts._replace(netloc=f"stranger:hush@{parts.netloc.partition('@')[2]}").geturl()
+    with capture_logs() as logs:
+        async with open_ledger(url) as ledger:
+
+            async def tells(words: str) -> bool:
+                try:
+                    await ledger.ready()
+                except Unavailable as problem:
+                    assert "hush" not in problem.detail
+                    return words in problem.detail
+                return not words
+
+            await until(lambda: tells("refuses the user or password of DATABASE_URL"))
+            await execute(own.url, "CREATE ROLE stranger LOGIN PASSWORD 'hush'")
+            await until(lambda: tells("may not change the ledger's tables"))
+            await execute(empty, "GRANT ALL ON SCHEMA public TO stranger")
+            await until(lambda: tells(""))
+    assert [line["reason"] for line in logs if line["event"] == "ledger.away"] == [
+        "the ledger is not available: PostgreSQL refuses the user or password of DATABASE_URL"
+    ]
+    await execute(empty, "DROP OWNED BY stranger")
+    await execute(own.url, "DROP ROLE stranger")
+
+
+async def test_a_database_that_is_not_there_is_told(own: Server) -> None:
+    async with open_ledger(own.at("nowhere")) as ledger:
+        with pytest.raises(Unavailable, match="no such database as DATABASE_URL's"):
+            await ledger.ready()
 
 
 async def test_a_wrong_address_is_unavailable_and_not_repeated() -> None:

@@ -115,6 +115,32 @@ async def test_an_image_that_cannot_be_pulled_is_named(invoker: KnativeInvoker, 
     assert (status.state, "cannot be pulled" in status.reason) == ("failed", True)
 
 
+async def test_a_pod_that_no_node_takes_is_waited_for_within_the_calls_limit_and_told(
+    invoker: KnativeInvoker, define: Any
+) -> None:
+    deployed = define("true", cpu="900")
+    await invoker.prepare(deployed)
+    began = time.monotonic()
+    with pytest.raises(TimedOut, match=r"no node takes the pod: .*Insufficient cpu"):
+        await asked(invoker, deployed, limit_s=20)
+    assert time.monotonic() - began > 19
+
+
+async def test_a_quota_that_is_used_up_is_told_and_passes(
+    invoker: KnativeInvoker, cluster: Cluster, define: Any
+) -> None:
+    quotas = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"
+    await cluster.create(quotas, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    deployed = define("echo at last")
+    try:
+        await invoker.prepare(deployed)
+        with pytest.raises((Unavailable, TimedOut), match="exceeded quota"):
+            await asked(invoker, deployed, limit_s=30)
+    finally:
+        await cluster.delete(f"{quotas}/none")
+    assert await asked(invoker, deployed, limit_s=300) == (200, b"at last\n")
+
+
 async def test_a_container_that_has_no_shell_is_told(
     invoker: KnativeInvoker, define: Any, server: Knative
 ) -> None:

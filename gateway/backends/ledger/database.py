@@ -36,6 +36,8 @@ OPTIONS: dict[str, Any] = {
 FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 FULL_STATES = frozenset({"53100"})
 """PostgreSQL's disk_full."""
+NOT_ALLOWED_STATE = "42501"
+"""PostgreSQL's insufficient_privilege."""
 DATA_STATE = "22"
 """PostgreSQL's class of data exceptions."""
 RACED_STATES = frozenset({"40001", "40P01"})
@@ -67,6 +69,8 @@ class Database:
         self._open = True
         self.prepared = True
         """Whether the schema is known to be there: without it only `writing_alone` works, which makes it."""
+        self.why_unprepared = "the ledger is not available yet"
+        """Why it is not, in one line."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -122,7 +126,7 @@ class Database:
 
     def _require_prepared(self) -> None:
         if not self.prepared:
-            raise Unavailable("the ledger is not available yet", retry_after_s=1)
+            raise Unavailable(self.why_unprepared, retry_after_s=1)
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
@@ -207,6 +211,8 @@ def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:
         return Raced("the ledger is busy", retry_after_s=1)
     if state.startswith(DATA_STATE) or _not_encodable(error, foreign):
         return Invalid("it has something in it that the ledger cannot keep")
+    if state == NOT_ALLOWED_STATE:
+        return Unavailable("the user of DATABASE_URL may not change the ledger's tables", retry_after_s=1)
     if not isinstance(error, (DBAPIError, PoolTimeoutError, OSError)):
         log.error("ledger.failed", exc_info=error)
     return Unavailable("the ledger is not available", retry_after_s=1)

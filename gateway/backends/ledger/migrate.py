@@ -29,7 +29,7 @@ async def prepare(database: Database) -> asyncio.Task[None] | None:
         if not database.remote:
             raise
         log.warning("ledger.away", reason=problem.detail)
-        database.prepared = False
+        database.prepared, database.why_unprepared = False, problem.detail
         return asyncio.create_task(_go_on_preparing(database), name="ledger.preparing")
     return None
 
@@ -39,10 +39,10 @@ async def _go_on_preparing(database: Database) -> None:
         await asyncio.sleep(AGAIN_S)
         try:
             await migrate(database)
-        except Unavailable:
-            continue
         except Problem as problem:
-            log.error("ledger.not_usable", reason=problem.detail)
+            if not isinstance(problem, Unavailable):
+                log.error("ledger.not_usable", reason=problem.detail)
+            database.why_unprepared = problem.detail
             continue
         database.prepared = True
         log.info("ledger.back")

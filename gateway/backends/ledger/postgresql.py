@@ -30,6 +30,20 @@ READ_ONLY_STATE = "25006"
 
 log = structlog.get_logger()
 
+REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        "PostgreSQL refuses the user or password of DATABASE_URL",
+    ),
+    ((asyncpg.InvalidCatalogNameError,), "PostgreSQL has no such database as DATABASE_URL's"),
+    ((asyncpg.InsufficientPrivilegeError,), "the user of DATABASE_URL may not connect to its database"),
+    ((asyncpg.TooManyConnectionsError,), "PostgreSQL has too many connections"),
+    ((asyncpg.CannotConnectNowError,), "PostgreSQL is starting or stopping"),
+    ((TimeoutError,), "PostgreSQL does not answer"),
+    ((OSError,), "PostgreSQL is not reachable"),
+)
+"""The first that fits: TimeoutError is an OSError."""
+
 
 def postgresql_engine(url: str, **options: Any) -> AsyncEngine:
     """Connects when first used. `options` are the engine's."""
@@ -39,9 +53,9 @@ def postgresql_engine(url: str, **options: Any) -> AsyncEngine:
             return await asyncpg.connect(url, timeout=CONNECT_S, server_settings=SERVER_SETTINGS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             # Of the error its kind: its text may hold the address.
-            reason = type(error).__name__
+            reason = next((why for kinds, why in REASONS if isinstance(error, kinds)), type(error).__name__)
             log.warning("ledger.not_connected", reason=reason)
-            raise Unavailable(f"the ledger is not available ({reason})", retry_after_s=1) from error
+            raise Unavailable(f"the ledger is not available: {reason}", retry_after_s=1) from error
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
     event.listen(engine.sync_engine, "checkin", _note_use)
