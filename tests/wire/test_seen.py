@@ -15,8 +15,8 @@ LINES = [
     b"POST /run/echo?a=b HTTP/1.1",
     b"Host: gateway",
     b"Authorization: Bearer secret",
-    b"X-Request-ID:  call-1",
-    b"traceparent: 00-1",
+    b"X-Request-ID: call-1",
+    b"traceparent:  00-1",
     b"X-Other: same",
     b"Content-Length: 2",
 ]
