@@ -67,6 +67,16 @@ async def test_a_streamed_body_goes_in_chunks_or_with_its_declared_length(upstre
     assert "transfer-encoding" not in seen[1][0]
 
 
+async def test_an_answer_that_was_there_at_once_holds_up_nothing_behind_it(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_module, "READ_AHEAD", 4)
+    async with backend(answering([], OK)) as one:
+        for _ in range(3):
+            assert await asked(upstream, one.origin) == (200, [(b"content-length", b"5")], b"hello")
+        assert one.connections == 1
+
+
 @pytest.mark.parametrize("given", [(b"toolong!",), (b"short",)])
 async def test_a_body_that_is_not_as_long_as_declared_makes_no_request(
     upstream: Upstream, given: tuple[bytes, ...]

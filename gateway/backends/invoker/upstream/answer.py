@@ -149,8 +149,11 @@ class Answer:
         self._wake()
 
     def release(self) -> None:
-        """Nothing more will be fed. Else parser and answer would keep each other."""
+        """Nothing more will be fed. Else parser and answer would keep each other, and the next answer would
+        wait for one that was paused and then taken as a whole."""
         self._parser = None
+        if self._paused:
+            self._transport.resume_reading()
 
     def on_message_begin(self) -> None:
         if self.complete:
