@@ -2,7 +2,6 @@
 protocols. No WebSockets, no upgrades."""
 
 import asyncio
-import urllib.parse
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from gateway.domain.headers import Headers
+from gateway.wire.head import check_headers, declared_bytes, scope_of
 from gateway.wire.line import Line
 from gateway.wire.request import Request
 from gateway.wire.seen import Again, Seen, see
@@ -68,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._varied = 0
         self._in_head = False
         self._size = 0
+        self._left = 0
+        """Of the arriving body, if its length is declared and something may follow it, bytes."""
         self._url = b""
         self._headers: Headers = []
         self._due = NEVER
@@ -97,8 +99,12 @@ class Connection(asyncio.Protocol):
             self._start(self._fresh)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
-            return
+        if self._left > 0 and self._arriving is not None:
+            data = self._pass_by(self._arriving, data)
+        if data and not self._refused:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         at_rest = self._answering is None and self._arriving is None and not self._in_head
         if at_rest and self._seen is not None and (again := self._seen.again(data)) is not None:
             self._repeat(again, data)
@@ -117,6 +123,20 @@ class Connection(asyncio.Protocol):
                 self._refuse()
             elif self._due > self._loop.time() + self.head_s:
                 self._close_in(self.head_s)
+
+    def _pass_by(self, request: Request, data: bytes) -> bytes:
+        """What is the body's for sure need not be read, nor copied, by the parser; the next request gets a
+        new one. Gives what is not the body's."""
+        piece = data if len(data) <= self._left else data[: self._left]
+        self._left -= len(piece)
+        request.feed(piece)
+        if not self._left:
+            self._parser = httptools.HttpRequestParser(self)
+            self._arriving = None
+            request.feed_end()
+            if self._fresh is not None:
+                self._start(self._fresh)
+        return data[len(piece) :]
 
     def _see(self, data: bytes) -> None:
         """Of exactly one request, after which the connection stays."""
@@ -176,11 +196,19 @@ class Connection(asyncio.Protocol):
             # Its body would be the other protocol's: nothing of it can be told from a next request.
             raise ValueError("an upgrade that nobody offered")
         request = self._request(
-            self._scope(parser.get_method().decode("ascii"), version),
+            scope_of(
+                self._url,
+                self._headers,
+                self._peers,
+                method=parser.get_method().decode("ascii"),
+                version=version,
+            ),
             keep_alive=version != "1.0" and parser.should_keep_alive(),
-            expects_continue=self._check_headers(version),
+            expects_continue=check_headers(self._headers, version=version),
         )
         self._arriving = request
+        # What may follow the last request of a connection, only the parser can tell.
+        self._left = declared_bytes(self._headers) if request.keep_alive else 0
         if self._answering is None:
             self._answering = self._fresh = request
         elif len(self._queue) < QUEUE_LIMIT:
@@ -191,11 +219,13 @@ class Connection(asyncio.Protocol):
             raise ValueError("too many requests at once")
 
     def on_body(self, piece: bytes) -> None:
+        self._left -= len(piece)
         if self._arriving is not None:
             self._arriving.feed(piece)
 
     def on_message_complete(self) -> None:
         self._require_size()
+        self._left = 0
         if self._arriving is not None:
             self._arriving.feed_end()
             self._arriving = None
@@ -210,42 +240,6 @@ class Connection(asyncio.Protocol):
             run=self._run,
             ended=self._answered,
         )
-
-    def _scope(self, method: str, version: str) -> dict[str, Any]:
-        url = self._url
-        if not url.startswith(b"/"):
-            parsed = httptools.parse_url(url)
-            url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
-        raw_path, _, query = url.partition(b"?")
-        path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "scheme": "http",
-            "root_path": "",
-            "method": method,
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-            **self._peers,
-        }
-
-    def _check_headers(self, version: str) -> bool:
-        """Whether the client waits to be told to go on. What other servers may read in another way than we do
-        is refused, however well the parser copes: two hosts, a coding besides the chunks, an upgrade."""
-        hosts, expects_continue = 0, False
-        for name, value in self._headers:
-            if name == b"host":
-                hosts += 1
-            elif name == b"expect":
-                expects_continue = value.lower() == b"100-continue"
-            elif name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-                raise ValueError("a transfer coding that nobody asked for")
-        if hosts > 1 or (hosts == 0 and version != "1.0"):
-            raise ValueError("not one Host header")
-        return expects_continue
 
     def _start(self, request: Request) -> None:
         """By the app's `take` if it does, which needs the whole request; else by a task."""

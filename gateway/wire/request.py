@@ -13,8 +13,10 @@ from gateway.wire.line import Line
 
 log = structlog.get_logger(__name__)
 
-READ_AHEAD = 64 << 10
+READ_AHEAD = 256 << 10
 """Of a body, beyond what somebody took: then the client has to wait, bytes."""
+GATHERED = 64 << 10
+"""So large a body is waited for before anybody works for its request, bytes."""
 TOGETHER = 64 << 10
 """A piece of an answer of so many bytes is copied behind its head: one write costs less than two."""
 
@@ -85,7 +87,7 @@ class Request:
         if self.expects_continue:
             return False
         declared = next((value for name, value in self.scope["headers"] if name == b"content-length"), b"")
-        return declared.isdigit() and len(declared) < 8 and int(declared) <= READ_AHEAD
+        return declared.isdigit() and len(declared) < 8 and int(declared) <= GATHERED
 
     @property
     def body(self) -> bytes:

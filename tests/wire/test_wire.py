@@ -4,7 +4,7 @@ through, and that nothing of it is ever executed twice."""
 import pytest
 
 from tests.gateway_process import GatewayProcess, wait_for
-from tests.wire.raw import Asked, Client, drain
+from tests.wire.raw import PATIENCE_S, Asked, Client, drain
 
 SMUGGLED = b"POST /run/echo HTTP/1.1\r\nHost: gateway\r\nContent-Length: 7\r\n\r\nevil=42"
 
@@ -85,6 +85,32 @@ def test_a_bad_request_behind_a_good_one_is_not_taken_for_its_answer(client: Cli
     answer = client.exchange(client.head("Content-Length: 4") + b"good" + b"\x00 bad\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert asked.bodies == [b"good"]
+
+
+@pytest.mark.parametrize("cut", [1, 70_000, 299_999, 300_000, 300_001])
+def test_a_large_body_ends_where_it_was_declared_to(client: Client, asked: Asked, cut: int) -> None:
+    body = (SMUGGLED * 300_000)[:300_000]
+    first = client.head("Content-Length: 300000")
+    behind = client.head("Content-Length: 2") + b"hi" + client.head("Content-Length: 3", "Connection: close")
+    raw = first + body + behind + b"end"
+    with client.open() as connection:
+        connection.sendall(raw[: len(first) + cut])
+        assert asked.started.wait(PATIENCE_S)
+        connection.sendall(raw[len(first) + cut :])
+        answers = drain(connection)
+    assert asked.bodies == [body, b"hi", b"end"]
+    assert answers.count(b"HTTP/1.1 200 OK") == 3 + body.count(b"HTTP/1.1 200 OK")
+    assert answers.endswith(b"\r\n\r\nend")
+
+
+def test_nothing_follows_the_large_body_of_a_last_request(client: Client, asked: Asked) -> None:
+    body = b"x" * 300_000
+    with client.open() as connection:
+        connection.sendall(client.head("Content-Length: 300000", "Connection: close") + body[:1000])
+        assert asked.started.wait(PATIENCE_S)
+        connection.sendall(body[1000:] + SMUGGLED)
+        drain(connection)
+    assert len(asked.heads) == 1
 
 
 def test_a_head_request_has_no_body(client: Client) -> None:
