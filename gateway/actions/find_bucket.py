@@ -30,9 +30,8 @@ async def require_owned_bucket(backends: Backends, name: str, caller: Caller) ->
 
 def _visible(bucket: Bucket, caller: Caller) -> bool:
     tags = bucket.tags
-    return (
-        caller.admin
-        or tags.get("owner") == caller.name
-        or tags.get("visibility") == "public"
-        or (tags.get("visibility") == "restricted" and caller.name in tags.get("allowed_users", "").split())
+    return caller.may_see(
+        owner=tags.get("owner", ""),
+        visibility=tags.get("visibility", ""),
+        allowed_users=tags.get("allowed_users", "").split(),
     )

@@ -67,9 +67,6 @@ def _shown(name: str, deployed: Deployed | None, caller: Caller) -> Deployed:
 
 def _visible(deployed: Deployed, caller: Caller) -> bool:
     service = deployed.service
-    return (
-        caller.admin
-        or service.owner == caller.name
-        or service.visibility == "public"
-        or (service.visibility == "restricted" and caller.name in service.allowed_users)
+    return caller.may_see(
+        owner=service.owner, visibility=service.visibility, allowed_users=service.allowed_users
     )

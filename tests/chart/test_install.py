@@ -1,7 +1,7 @@
 """Installed, upgraded and uninstalled on a real API server, which accepts every object as it is."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,11 @@ import pytest
 from gateway.backends.cluster import Cluster
 from tests.chart.generated import CHART
 from tests.chart.helm import NEEDED, helm
-from tests.contracts.kubernetes_registry import NAMESPACES, cluster_in, namespace_of_its_own
+from tests.contracts.kubernetes_registry import NAMESPACES
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(120)]
 
 Helm = Callable[..., str]
-
-
-@pytest.fixture
-async def namespace(kubeconfig: Path) -> AsyncIterator[str]:
-    async with namespace_of_its_own(kubeconfig) as name:
-        yield name
-
-
-@pytest.fixture
-async def cluster(kubeconfig: Path, namespace: str) -> AsyncIterator[Cluster]:
-    async with cluster_in(kubeconfig, namespace) as opened:
-        yield opened
 
 
 @pytest.fixture

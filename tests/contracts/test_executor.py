@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,30 +19,18 @@ from gateway.executors.protocol import Ended, Executor, Run
 from gateway.staging.environment import Occasion, script_environment
 from gateway.staging.outputs import find_outputs
 from gateway.staging.workspace import Workspace, lay_out, remove
-from tests.contracts.container_engine import IMAGE, open_engine
+from tests.contracts.container_engine import IMAGE
+from tests.contracts.local_executor import LOG_LIMIT, open_executor
 from tests.polling import until
 
 EXECUTORS = ["process", pytest.param("docker", marks=pytest.mark.services)]
-LOG_LIMIT = 1 << 20
 MEMORY = 96 << 20
 
 
 @pytest.fixture(params=EXECUTORS)
 async def executor(request: pytest.FixtureRequest) -> AsyncIterator[Executor]:
-    async with opened(request.param) as executor:
+    async with open_executor(request.param) as executor:
         yield executor
-
-
-@asynccontextmanager
-async def opened(name: str) -> AsyncIterator[Executor]:
-    match name:
-        case "docker":
-            async with open_engine(log_limit=LOG_LIMIT, grace_s=0.4) as docker:
-                yield docker
-        case _:
-            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=0.4)
-            yield process
-            await process.close()
 
 
 def prepared(executor: Executor, folder: Path, script: str, **more: object) -> Run:
@@ -188,7 +175,7 @@ async def test_it_goes_on_when_its_executor_ends_and_the_next_one_tells_its_end(
         tmp_path / "w",
         "sleep 0.6; echo end",
     )
-    async with opened(request.node.callspec.params["executor"]) as first:
+    async with open_executor(request.node.callspec.params["executor"]) as first:
         await first.start(run)
     assert await executor.begun(run.id, run.workspace)
     ended = await executor.wait(run.id, run.workspace)

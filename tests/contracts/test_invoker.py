@@ -22,16 +22,14 @@ from gateway.domain.body import pieces_of
 from gateway.domain.definition import Service
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import TimedOut, TooLarge, Unavailable
-from gateway.executors.process import ProcessExecutor
-from gateway.executors.protocol import Executor
 from gateway.staging import outputs
-from tests.contracts.container_engine import IMAGE, open_engine
+from tests.contracts.container_engine import IMAGE
+from tests.contracts.local_executor import open_executor
 from tests.polling import until
 from tests.servers.knative import Knative, knative
 
 LOCAL = ["process", pytest.param("docker", marks=pytest.mark.services)]
 INVOKERS = [*LOCAL, pytest.param("knative", marks=[pytest.mark.cluster, pytest.mark.timeout(600)])]
-LOG_LIMIT = 1 << 20
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 numbers = itertools.count(1)
 
@@ -49,24 +47,12 @@ GIVEN = _Given()
 
 @asynccontextmanager
 async def opened(name: str, folder: Path, *, live: int = 4, waiting: int = 4) -> AsyncIterator[Invoker]:
-    async with _executor(name) as executor:
+    async with open_executor(name) as executor:
         opening = open_local_invoker(
             executor, folder, live_limit=live, waiting_limit=waiting, output_limit=1 << 20
         )
         async with opening as invoker:
             yield invoker
-
-
-@asynccontextmanager
-async def _executor(name: str) -> AsyncIterator[Executor]:
-    match name:
-        case "docker":
-            async with open_engine(log_limit=LOG_LIMIT) as docker:
-                yield docker
-        case _:
-            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=0.4)
-            yield process
-            await process.close()
 
 
 @pytest.fixture(params=LOCAL)

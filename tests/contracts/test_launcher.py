@@ -20,24 +20,21 @@ from gateway.domain.deployed import Deployed
 from gateway.domain.event import StoredObject
 from gateway.domain.job import (
     AttemptId,
-    Cause,
     Delivered,
     Ending,
     EndReason,
-    Job,
     JobId,
     JobState,
-    Kept,
     Payload,
     ResultKind,
 )
 from gateway.domain.mark import written_by
 from gateway.domain.problems import NotFound, Unavailable
-from gateway.executors.process import ProcessExecutor
-from gateway.executors.protocol import Executor
 from gateway.staging.log import render
-from tests.contracts.container_engine import IMAGE, open_engine
+from tests.contracts.container_engine import IMAGE
 from tests.contracts.kubernetes_launcher import PodPlace, open_pod_place
+from tests.contracts.local_executor import LOG_LIMIT, open_executor
+from tests.domain.definitions import JOB
 from tests.gateway_process import PATIENCE
 from tests.polling import until
 from tests.servers.cluster import ClusterNamespace, cluster_namespace
@@ -45,7 +42,6 @@ from tests.servers.cluster import ClusterNamespace, cluster_namespace
 LOCAL = ["process", pytest.param("docker", marks=pytest.mark.services)]
 LAUNCHERS = [*LOCAL, pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.timeout(600)])]
 OUTPUT_LIMIT = 1 << 20
-LOG_LIMIT = 1 << 20
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
@@ -65,7 +61,7 @@ class Place:
                 yield launcher
             return
         async with (
-            _executor(self.implementation) as executor,
+            open_executor(self.implementation) as executor,
             open_local_launcher(
                 executor, store or self.store, self.folder, own_bucket=OWN_BUCKET, output_limit=OUTPUT_LIMIT
             ) as launcher,
@@ -91,18 +87,6 @@ class Place:
             found.key: b"".join([chunk async for chunk in self.store.read(bucket, found.key)])
             for found in listing.objects
         }
-
-
-@asynccontextmanager
-async def _executor(name: str) -> AsyncIterator[Executor]:
-    match name:
-        case "docker":
-            async with open_engine(log_limit=LOG_LIMIT) as docker:
-                yield docker
-        case _:
-            process = ProcessExecutor(path="", log_limit=LOG_LIMIT, grace_s=0.4)
-            yield process
-            await process.close()
 
 
 @asynccontextmanager
@@ -161,27 +145,14 @@ def order(
     **of_service: Any,
 ) -> Order:
     service = Service.model_validate({"name": "worker", "image": IMAGE, "script": script, **of_service})
-    queued = Job(
+    queued = replace(
+        JOB,
         id=JobId(f"worker-{os.urandom(10).hex()}"),
         service="worker",
         service_uid="uid",
-        cause=Cause.REQUEST,
-        owner="me",
         state=JobState.STARTING,
-        reason="",
-        created_at=AT,
         started_at=None,
-        finished_at=None,
-        due_at=None,
-        attempts=1,
-        failures=0,
-        interruptions=0,
-        cancel_requested=False,
-        exit_code=None,
         payload=Payload(len(body), inline=body),
-        stored=None,
-        notice=None,
-        kept=Kept(),
     )
     return Order(replace(queued, **(job or {})), Deployed(service, "uid", AT, AT), limit_s)
 

@@ -5,33 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.domain.job import AttemptId, Cause, Ending, EndReason, Job, JobId, JobState, Kept
+from gateway.domain.job import AttemptId, Ending, EndReason, JobState
 from gateway.domain.policy import Policy
 from gateway.domain.verdict import LONGEST_WAIT_S, describe, judge
+from tests.domain.definitions import JOB
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-JOB = Job(
-    id=JobId("cowsay-x"),
-    service="cowsay",
-    service_uid="u1",
-    cause=Cause.REQUEST,
-    owner="ann",
-    state=JobState.RUNNING,
-    reason="",
-    created_at=NOW,
-    started_at=NOW,
-    finished_at=None,
-    due_at=None,
-    attempts=1,
-    failures=0,
-    interruptions=0,
-    cancel_requested=False,
-    exit_code=None,
-    payload=None,
-    stored=None,
-    notice=None,
-    kept=Kept(),
-)
 THREE_TRIES = Policy(tries=3, retry_s=10, interruptions=2)
 
 

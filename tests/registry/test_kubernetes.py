@@ -18,7 +18,7 @@ from gateway.backends.registry.kubernetes.secret_writer import SecretWriter
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Conflict, Invalid, Problem, Unavailable
 from gateway.domain.service import Environment, Service
-from tests.contracts.kubernetes_registry import cluster_in, namespace_of_its_own, open_in
+from tests.contracts.kubernetes_registry import cluster_in, open_in
 from tests.polling import until
 from tests.registry.cut import Cut, open_cut
 from tests.registry.dying import Dying
@@ -29,18 +29,6 @@ pytestmark = pytest.mark.services
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 MUCH_LATER = timedelta(hours=1)
-
-
-@pytest.fixture
-async def namespace(kubeconfig: Path) -> AsyncIterator[str]:
-    async with namespace_of_its_own(kubeconfig) as name:
-        yield name
-
-
-@pytest.fixture
-async def cluster(kubeconfig: Path, namespace: str) -> AsyncIterator[Cluster]:
-    async with cluster_in(kubeconfig, namespace) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,24 +1,20 @@
 """Jobs of a whole gateway over a real RabbitMQ that is killed, loses its data, raises its alarm or is not
 there: accepting goes on, and every accepted job settles."""
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.gateway_process import GatewayProcess, wait_for
 from tests.servers.rabbitmq import Broker, own_rabbitmq
+from tests.services.load import Load, settled, shouting_gateway, succeeded
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(240)]
 
 RESUMED_S = 10.0
 """Work goes on at the latest so long after the broker is back."""
-SETTLED_S = 90.0
 SLOW_S = 6.0
 """No accept takes longer, whatever the broker does."""
 
@@ -31,101 +27,36 @@ def broker() -> Iterator[Broker]:
 
 @pytest.fixture
 def gateway(tmp_path: Path, broker: Broker) -> Iterator[GatewayProcess]:
-    settings = {"QUEUE_URL": broker.url, "JOBS_LIVE_LIMIT": "8"}
-    with GatewayProcess(tmp_path / "data", settings) as gateway:
-        with gateway.http() as http:
-            definition = {"name": "shout", "image": "none", "script": 'tr a-z A-Z < "$INPUT_FILE_PATH"'}
-            assert http.post("/system/services", json=definition).status_code == 201
+    with shouting_gateway(tmp_path / "data", {"QUEUE_URL": broker.url}) as gateway:
         yield gateway
 
 
-class Load:
-    """Submits jobs for as long as it is asked to; every answer is kept."""
-
-    def __init__(self, gateway: GatewayProcess) -> None:
-        self._gateway = gateway
-        self._stop = threading.Event()
-        self.accepted: list[str] = []
-        self.refused: list[int] = []
-        self.slowest_s = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._submit)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            thread.join()
-
-    def _submit(self) -> None:
-        with self._gateway.http() as http:
-            while not self._stop.wait(0.1):
-                started = time.monotonic()
-                answer = http.post("/job/shout", content=b"hello")
-                self.slowest_s = max(self.slowest_s, time.monotonic() - started)
-                if answer.status_code == 201:
-                    self.accepted.append(answer.headers["x-oscar-job-id"])
-                else:
-                    self.refused.append(answer.status_code)
-
-
-def jobs(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    page = {"limit": 500}
-    answer = http.get("/v1/jobs", params=page).json()
-    found.update({job["id"]: job for job in answer["jobs"]})
-    while answer.get("next_page"):
-        answer = http.get("/v1/jobs", params=page | {"page": answer["next_page"]}).json()
-        found.update({job["id"]: job for job in answer["jobs"]})
-    return found
-
-
-def succeeded(http: httpx.Client) -> int:
-    return sum(job["state"] == "succeeded" for job in jobs(http).values())
+def work_goes_on(http: httpx.Client) -> None:
+    done = succeeded(http)
+    wait_for(lambda: succeeded(http) > done + 5, within_s=RESUMED_S)
 
 
 def all_settle(gateway: GatewayProcess, load: Load) -> None:
-    with gateway.http() as http:
-
-        def done() -> bool:
-            return all(job["state"] == "succeeded" for job in jobs(http).values())
-
-        wait_for(done, within_s=SETTLED_S, every_s=0.5)
-        found = jobs(http)
+    found = settled(gateway)
     assert set(found) == set(load.accepted)
     assert {job["attempt_count"] for job in found.values()} == {1}
     assert load.refused == []
     assert load.slowest_s < SLOW_S
 
 
-def test_a_broker_killed_under_load_loses_nothing(gateway: GatewayProcess, broker: Broker) -> None:
-    load = Load(gateway)
-    with load.running(), gateway.http() as http:
-        wait_for(lambda: succeeded(http) > 5)
-        broker.kill()
-        before = len(load.accepted)
-        wait_for(lambda: len(load.accepted) > before + 20, within_s=30)
-        broker.start()
-        done = succeeded(http)
-        wait_for(lambda: succeeded(http) > done + 5, within_s=RESUMED_S)
-    all_settle(gateway, load)
-
-
-def test_a_broker_that_lost_everything_is_filled_again_from_the_ledger(
-    gateway: GatewayProcess, broker: Broker
+@pytest.mark.parametrize("forgetful", [False, True], ids=["kept", "lost"])
+def test_a_broker_killed_under_load_loses_nothing_with_its_data_or_without(
+    gateway: GatewayProcess, broker: Broker, forgetful: bool
 ) -> None:
     load = Load(gateway)
     with load.running(), gateway.http() as http:
         wait_for(lambda: succeeded(http) > 5)
         broker.kill()
-        broker.forget()
-        before = len(load.accepted)
-        wait_for(lambda: len(load.accepted) > before + 20, within_s=30)
+        if forgetful:
+            broker.forget()
+        load.goes_on(jobs=20, within_s=30)
         broker.start()
-        done = succeeded(http)
-        wait_for(lambda: succeeded(http) > done + 5, within_s=RESUMED_S)
+        work_goes_on(http)
     all_settle(gateway, load)
 
 
@@ -135,11 +66,9 @@ def test_an_alarm_delays_work_and_refuses_nobody(gateway: GatewayProcess, broker
         wait_for(lambda: succeeded(http) > 5)
         broker.control("set_vm_memory_high_watermark", "0.000001")
         wait_for(lambda: "alarm" in http.get("/ready").text)
-        before = len(load.accepted)
-        wait_for(lambda: len(load.accepted) > before + 20, within_s=30)
+        load.goes_on(jobs=20, within_s=30)
         broker.control("set_vm_memory_high_watermark", "0.4")
-        done = succeeded(http)
-        wait_for(lambda: succeeded(http) > done + 5, within_s=RESUMED_S)
+        work_goes_on(http)
     all_settle(gateway, load)
 
 
@@ -148,8 +77,7 @@ def test_a_queue_deleted_under_load_is_made_again(gateway: GatewayProcess, broke
     with load.running(), gateway.http() as http:
         wait_for(lambda: succeeded(http) > 5)
         broker.control("delete_queue", "oscar-gateway.jobs")
-        done = succeeded(http)
-        wait_for(lambda: succeeded(http) > done + 5, within_s=RESUMED_S)
+        work_goes_on(http)
     all_settle(gateway, load)
 
 

@@ -1,5 +1,6 @@
 """Identity: who calls."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,15 @@ class Caller:
 
     name: str
     admin: bool
+
+    def may_see(self, *, owner: str, visibility: str, allowed_users: Collection[str]) -> bool:
+        """Of a service or a bucket: `visibility` is OSCAR's private, restricted or public."""
+        return (
+            self.admin
+            or owner == self.name
+            or visibility == "public"
+            or (visibility == "restricted" and self.name in allowed_users)
+        )
 
 
 class Identity(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
 import aiohttp
 import structlog
@@ -47,6 +48,14 @@ async def open_session(*, connections: int = CONNECTIONS) -> AsyncIterator[aioht
         yield session
 
 
+class Carried(TypedDict, total=False):
+    """What a request may have beside the object it is for."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """`store` is where this process reaches it and with which keys."""
@@ -56,21 +65,14 @@ class Connection:
 
     @asynccontextmanager
     async def request(
-        self,
-        method: str,
-        bucket: str = "",
-        key: str = "",
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        self, method: str, bucket: str = "", key: str = "", **carried: Unpack[Carried]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A successful answer, its body not read yet. Raises the Problems of `refusal`, Unavailable."""
         path = f"/{bucket}/{key}" if bucket else "/"
-        asked = query or {}
+        asked, body = carried.get("query", {}), carried.get("body", b"")
         text = "&".join(f"{encoded(name)}={encoded(value)}" for name, value in asked.items())
         url = f"{self.store.endpoint.rstrip('/')}{encoded(path, safe='/')}{'?' if text else ''}{text}"
-        signed = self._signed(method, path, asked, headers or {}, body)
+        signed = self._signed(method, path, asked, carried.get("headers", {}), body)
         try:
             async with self.session.request(
                 method, URL(url, encoded=True), headers=signed, data=io.BytesIO(body), allow_redirects=False
@@ -85,32 +87,16 @@ class Connection:
             raise Unavailable(why, retry_after_s=RETRY_S) from error
 
     async def send(
-        self,
-        method: str,
-        bucket: str = "",
-        key: str = "",
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
+        self, method: str, bucket: str = "", key: str = "", **carried: Unpack[Carried]
     ) -> Mapping[str, str]:
         """The headers of the answer. Raises as `request`."""
-        async with self.request(method, bucket, key, query=query, headers=headers, body=body) as answer:
+        async with self.request(method, bucket, key, **carried) as answer:
             await answer.read()
             return answer.headers
 
-    async def ask(
-        self,
-        method: str,
-        bucket: str = "",
-        key: str = "",
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-    ) -> Node:
+    async def ask(self, method: str, bucket: str = "", key: str = "", **carried: Unpack[Carried]) -> Node:
         """The answer's XML. Raises as `request`, also for an error that came with the status of a success."""
-        async with self.request(method, bucket, key, query=query, headers=headers, body=body) as answer:
+        async with self.request(method, bucket, key, **carried) as answer:
             raw = await _whole(answer)
         try:
             root = parse_markup(raw)
