@@ -6,8 +6,7 @@ from time import perf_counter
 from gateway.backends.invoker.deadlines import Deadlines
 from gateway.backends.invoker.protocol import Call, Reply, Spent
 from gateway.backends.invoker.upstream.exchange import Exchange
-from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
-from gateway.backends.invoker.upstream.upstream import Upstream
+from gateway.backends.invoker.upstream.message import RequestHead, Response
 from gateway.domain.headers import Headers
 from gateway.domain.problems import TimedOut
 
@@ -15,18 +14,14 @@ SERVER_TIMING = b"server-timing"
 
 
 class Forward:
-    """One call forwarded: an async context manager of its Reply. By hand, as an exchange is."""
+    """One call forwarded: an async context manager of its Reply. By hand, as an exchange is. Who knows more
+    of its backend than that it speaks HTTP watches and reads in its own way."""
 
-    def __init__(
-        self, upstream: Upstream, deadlines: Deadlines, call: Call, *, origin: Origin, host: bytes
-    ) -> None:
-        """`host` is what the backend knows the service by: the `Host` header."""
-        self._call = call
+    def __init__(self, exchange: Exchange, deadlines: Deadlines, *, limit_s: float) -> None:
+        self._exchange = exchange
         self._deadlines = deadlines
+        self._limit_s = limit_s
         self._began = 0.0
-        target = b"/?" + call.query if call.query else b"/"
-        head = RequestHead(b"POST", target, [(b"host", host), *call.headers], own_headers(call), call.kept)
-        self._exchange: Exchange = upstream.exchange(origin, head, call.body)
 
     async def __aenter__(self) -> Reply:
         """What the backend answers, whatever it is. Raises TimedOut, Unavailable, Unanswered, and what the
@@ -38,7 +33,12 @@ class Forward:
         except BaseException:
             self._deadlines.cancel(self)
             raise
-        return self._reply(response)
+        spent = self._spent(response)
+        try:
+            return _reply(await self._read(response), spent)
+        except BaseException:
+            await self.__aexit__()
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         self._deadlines.cancel(self)
@@ -53,9 +53,10 @@ class Forward:
 
     def whole(self) -> Reply | None:
         response = self._exchange.response_now()
-        if response is None:
+        read = None if response is None else self._read_now(response)
+        if response is None or read is None:
             return None
-        reply = self._reply(response)
+        reply = _reply(read, self._spent(response))
         self.drop()
         return reply
 
@@ -63,23 +64,45 @@ class Forward:
         self._deadlines.cancel(self)
         self._exchange.leave_now()
 
+    def _watch(self) -> None:
+        """From when it is under way: the exchange is to be abandoned if nothing will come of it."""
+        self._deadlines.set(self, self._out_of_time, self._limit_s)
+
+    def _read_now(self, response: Response) -> Response | None:
+        """What the caller is to have of it; None if that has to be waited for."""
+        return response
+
+    async def _read(self, response: Response) -> Response:
+        """The same, of any. Raises what it means, if it means something else than an answer."""
+        return response
+
     def _start(self) -> None:
         self._began = perf_counter()
-        self._deadlines.set(self, self._out_of_time, self._call.limit_s)
+        self._watch()
 
-    def _reply(self, response: Response) -> Reply:
+    def _spent(self, response: Response) -> Spent:
         took_s = perf_counter() - self._began
-        spent = read_spent(response.headers, took_s=took_s, queue_s=self._exchange.queue_s)
-        return Reply(response.status, response.headers, response.body, spent)
+        return read_spent(response.headers, took_s=took_s, queue_s=self._exchange.queue_s)
 
     def _out_of_time(self) -> None:
-        limit = f"the call was ended after {self._call.limit_s:g} s, which is its limit"
+        limit = f"the call was ended after {self._limit_s:g} s, which is its limit"
         self._exchange.abandon(TimedOut(limit))
 
 
-def own_headers(call: Call) -> Headers:
-    """Those of this call alone."""
-    return [(b"x-request-id", call.request_id), *call.own] if call.request_id else call.own
+def _reply(read: Response, spent: Spent) -> Reply:
+    return Reply(read.status, read.headers, read.body, spent)
+
+
+def call_head(
+    call: Call, host: str, *, ours: Headers | None = None, dropped: frozenset[bytes] = frozenset()
+) -> RequestHead:
+    """Of the request that is the call: `ours` and the caller's headers but for those `dropped`. `host` is
+    what the backend knows the service by: the `Host` header."""
+    target = b"/?" + call.query if call.query else b"/"
+    own = [(b"x-request-id", call.request_id), *call.own] if call.request_id else call.own
+    passed = [one for one in call.headers if one[0] not in dropped] if dropped else call.headers
+    headers = [(b"host", host.encode()), *(ours or ()), *passed]
+    return RequestHead(b"POST", target, headers, own, call.kept)
 
 
 def read_spent(headers: Headers, *, took_s: float, queue_s: float) -> Spent:

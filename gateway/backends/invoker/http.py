@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from gateway.backends.invoker.deadlines import Deadlines
-from gateway.backends.invoker.forward import Forward
+from gateway.backends.invoker.forward import Forward, call_head
 from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Standing
 from gateway.backends.invoker.upstream.message import Origin
 from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
@@ -41,8 +41,9 @@ class HttpInvoker:
         """Nothing."""
 
     def invoke(self, call: Call) -> Forward:
-        host = call.deployed.service.name.encode()
-        return Forward(self._upstream, self._deadlines, call, origin=self._origin, host=host)
+        head = call_head(call, call.deployed.service.name)
+        exchange = self._upstream.exchange(self._origin, head, call.body)
+        return Forward(exchange, self._deadlines, limit_s=call.limit_s)
 
     def begin(self, call: Call, told: Callable[[], None]) -> Forward | None:
         forward = self.invoke(call)

@@ -2,18 +2,18 @@
 Nothing is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from time import perf_counter
+from collections.abc import AsyncIterator
+from time import monotonic
 
-from gateway.backends.invoker.forward import own_headers, read_spent
+from gateway.backends.invoker.deadlines import Deadlines
+from gateway.backends.invoker.forward import Forward, call_head
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.backends.invoker.knative.gate import Patience
-from gateway.backends.invoker.protocol import Call, Reply, Spent
+from gateway.backends.invoker.protocol import Call
 from gateway.backends.invoker.replies import failed
-from gateway.backends.invoker.upstream.message import Origin, RequestHead, Response
+from gateway.backends.invoker.upstream.message import Origin, Response
 from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.body import Body, pieces_of
-from gateway.domain.headers import Headers
 from gateway.domain.problems import Problem, StorageFull, TimedOut, Unanswered, Unavailable
 from gateway.staging.pod_call import ENDED, LIMIT, POD, RAW_TYPE, PodEnd
 
@@ -28,73 +28,38 @@ OURS = frozenset({b"host", b"accept", LIMIT.encode()})
 PASSED_ON = frozenset({b"content-type", b"content-length"})
 
 
-class Calling:
+class Calling(Forward):
     """An async context manager of the call's reply."""
 
     def __init__(
-        self, upstream: Upstream, fleet: Fleet, call: Call, *, origin: Origin, host: str, limit_s: float
+        self,
+        upstream: Upstream,
+        deadlines: Deadlines,
+        fleet: Fleet,
+        call: Call,
+        *,
+        origin: Origin,
+        host: str,
+        limit_s: float,
     ) -> None:
         """The script may take `limit_s`, and starting an instance for it as long."""
+        ours = [(LIMIT.encode(), b"%g" % limit_s)]
+        if call.raw:
+            ours.append((b"accept", RAW_TYPE.encode()))
+        head = call_head(call, host, ours=ours, dropped=OURS)
+        super().__init__(upstream.exchange(origin, head, self._body(call.body)), deadlines, limit_s=limit_s)
         self._fleet = fleet
-        self._call = call
-        self._limit_s = limit_s
         self._service = call.deployed.service.name
-        self._exchange = upstream.exchange(origin, _head(call, host, limit_s), self._body(call.body))
-        self._deadline = 0.0
+        self._due = 0.0
         self._patience = Patience()
-        self._timer: asyncio.TimerHandle | None = None
-        self._began = 0.0
 
-    async def __aenter__(self) -> Reply:
-        """Raises as `Invoker.invoke`."""
-        if self._timer is None:
-            self._start()
-        try:
-            response = await self._exchange.__aenter__()
-        finally:
-            self._stop()
-        spent = self._spent(response)
-        try:
-            status, headers, body = await self._read(response)
-        except BaseException:
-            await self._exchange.__aexit__()
-            raise
-        return Reply(status, headers, body, spent)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._exchange.__aexit__()
-
-    def begin(self, told: Callable[[], None]) -> bool:
-        """As `Invoker.begin`."""
-        if not self._exchange.begin(told):
-            return False
-        self._start()
-        return True
-
-    def whole(self) -> Reply | None:
-        """Of a script that answered. Whatever else it is may have to be waited for."""
-        response = self._exchange.response_now()
-        if response is None or _header(response, ENDED) not in SCRIPTS_OWN:
-            return None
-        self.drop()
-        return Reply(*_passed_on(response), self._spent(response))
-
-    def drop(self) -> None:
-        self._stop()
-        self._exchange.leave_now()
-
-    def _start(self) -> None:
-        self._began = perf_counter()
+    def _watch(self) -> None:
         self._put_off()
         self._look_later()
 
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _spent(self, response: Response) -> Spent:
-        took_s = perf_counter() - self._began
-        return read_spent(response.headers, took_s=took_s, queue_s=self._exchange.queue_s)
+    def _read_now(self, response: Response) -> Response | None:
+        """Of a script that answered. Whatever else it is may have to be waited for."""
+        return _passed_on(response) if _header(response, ENDED) in SCRIPTS_OWN else None
 
     def _body(self, body: Body) -> Body:
         return body if isinstance(body, bytes) else self._pieces(body)
@@ -106,21 +71,21 @@ class Calling:
             self._put_off()
 
     def _put_off(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._limit_s + GRACE_S
+        self._due = monotonic() + self._limit_s + GRACE_S
 
     def _look_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        self._deadlines.set(self, self._look, LOOK_S)
 
     def _look(self) -> None:
-        # Again, until it is stopped.
+        # Again, until it is cancelled.
         self._look_later()
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         trouble = self._fleet.lasting_trouble(self._service)
         told = self._patience.lost(now, instance=trouble.text if trouble else "")
         if told:
             unavailable = Unavailable(f"the service cannot answer: {told}", retry_after_s=30)
             self._exchange.abandon(unavailable)
-        elif now >= self._deadline:
+        elif now >= self._due:
             self._exchange.abandon(self._late())
 
     def _late(self) -> Problem:
@@ -131,7 +96,9 @@ class Calling:
         trouble = self._fleet.trouble(self._service)
         return f": {trouble.text}" if trouble else ""
 
-    async def _read(self, response: Response) -> tuple[int, Headers, Body]:
+    async def _read(self, response: Response) -> Response:
+        # It has answered: how long the rest may take is for others to say.
+        self._deadlines.cancel(self)
         ended = _header(response, ENDED)
         if not ended:
             return self._from_between(response)
@@ -147,7 +114,7 @@ class Calling:
             case PodEnd.STORAGE_FULL:
                 raise StorageFull(await _line(response), retry_after_s=60)
 
-    def _from_between(self, response: Response) -> tuple[int, Headers, Body]:
+    def _from_between(self, response: Response) -> Response:
         """Not from a pod of ours: from Knative, its ingress, or a pod that OSCAR itself deployed."""
         match response.status:
             case 404:
@@ -162,7 +129,7 @@ class Calling:
             case status:
                 raise Unanswered(f"Knative answered {status} in place of the service{self._why()}")
 
-    async def _lost(self, response: Response) -> tuple[int, Headers, Body]:
+    async def _lost(self, response: Response) -> Response:
         """Its container ended under the script: Kubernetes knows why, in a moment."""
         pod = _header(response, POD)
         try:
@@ -174,16 +141,7 @@ class Calling:
         except TimeoutError:
             return _passed_on(response)
         reply = failed("the script was ended at its memory limit")
-        return reply.status, reply.headers, reply.body
-
-
-def _head(call: Call, host: str, limit_s: float) -> RequestHead:
-    ours = [(b"host", host.encode()), (LIMIT.encode(), b"%g" % limit_s)]
-    if call.raw:
-        ours.append((b"accept", RAW_TYPE.encode()))
-    target = b"/?" + call.query if call.query else b"/"
-    passed = [one for one in call.headers if one[0] not in OURS]
-    return RequestHead(b"POST", target, ours + passed, own_headers(call))
+        return Response(reply.status, reply.headers, reply.body)
 
 
 def _header(response: Response, wanted: str) -> str:
@@ -191,8 +149,8 @@ def _header(response: Response, wanted: str) -> str:
     return next((value.decode("latin-1") for key, value in response.headers if key == name), "")
 
 
-def _passed_on(response: Response) -> tuple[int, Headers, Body]:
-    return response.status, [one for one in response.headers if one[0] in PASSED_ON], response.body
+def _passed_on(response: Response) -> Response:
+    return response._replace(headers=[one for one in response.headers if one[0] in PASSED_ON])
 
 
 async def _line(response: Response) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from gateway.backends.cluster import Cluster
+from gateway.backends.invoker.deadlines import Deadlines
 from gateway.backends.invoker.knative.calling import Calling
 from gateway.backends.invoker.knative.deploying import Deploying
 from gateway.backends.invoker.knative.fleet import Fleet, open_fleet
@@ -61,6 +62,7 @@ class KnativeInvoker:
         self._upstream = upstream
         self._options = options
         self._gateway = gateway
+        self._deadlines = Deadlines()
         self._fitting: dict[str, tuple[str, datetime]] = {}
         """Of services seen to be deployed as defined: which creation, as of when."""
 
@@ -102,6 +104,7 @@ class KnativeInvoker:
     def _calling(self, call: Call, kservice: KService) -> Calling:
         return Calling(
             self._upstream,
+            self._deadlines,
             self._fleet,
             call,
             origin=self._gateway or Origin(kservice.host, 80),
