@@ -2,6 +2,7 @@
 never executed a second way."""
 
 import math
+from collections.abc import Callable
 
 from gateway.actions.await_job import await_job
 from gateway.actions.learn_durations import recent
@@ -23,6 +24,21 @@ async def hold_call(backends: Backends, job: JobId, *, within_s: float) -> Job:
         return await await_job(backends, job, within_s=within_s)
     finally:
         backends.held.leave(HELD)
+
+
+def begin_hold(backends: Backends, job: JobId, told: Callable[[bool], None], *, within_s: float) -> bool:
+    """The same without a task that waits: calls `told` then, with whether the job has ended. Whoever began it
+    ends it. False when as many as may be are held already."""
+    if not backends.held.enter(HELD, places=backends.settings.held_calls_limit):
+        return False
+    backends.ends.expect(job, told, within_s=within_s)
+    return True
+
+
+def end_hold(backends: Backends, job: JobId, told: Callable[[bool], None]) -> None:
+    """Told or not."""
+    backends.ends.withdraw(job, told)
+    backends.held.leave(HELD)
 
 
 def come_again_s(backends: Backends, job: Job) -> int:

@@ -7,8 +7,8 @@ from gateway.actions.answer_call import answer_call
 from gateway.actions.find_job import require_called_job
 from gateway.actions.hold_call import come_again_s
 from gateway.api.answers import json_answer
-from gateway.api.held import status_of_call
 from gateway.api.operations import Ask
+from gateway.api.terms import status_of_call
 from gateway.api.waiting import wait_as_preferred
 from gateway.domain.body import pieces_of
 from gateway.domain.job import Job

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.edge import ROUTE
 from gateway.api.short import Short
+from gateway.wire.departure import ANSWER, LATER
 from gateway.wire.request import Request
 
 ROUTES = {"run": "/run/{service}", "job": "/job/{service}"}
@@ -43,7 +44,12 @@ class Front:
         if kind in ROUTES and service and "/" not in service:
             scope["path_params"] = {"service": service}
             scope[ROUTE] = ROUTES[kind]
-            app = self._job if kind == "job" else self._run_for_pages if _has_origin(scope) else self._run
+            app = self._job if kind == "job" else self._run
+            if kind == "run" and _has_origin(scope):
+                app = self._run_for_pages
+                # The layer around it adds to the answer, so all of it has to go through.
+                for way_around in (ANSWER, LATER):
+                    scope.pop(way_around, None)
         await app(scope, receive, send)
 
 

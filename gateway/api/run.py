@@ -49,7 +49,7 @@ class Run:
     async def see_through(
         self, turn: Turn, receive: Receive, outgoing: Outgoing, answering: Coroutine[None, None, str]
     ) -> None:
-        """`answering` gives the outcome."""
+        """`answering` gives the outcome. One that is parked is seen through later."""
         structlog.contextvars.bind_contextvars(request=turn.request_id.decode())
         outcome = "error"
         try:
@@ -59,7 +59,8 @@ class Run:
         except Exception as error:  # whatever it is, its caller is told
             outcome = await self._refuse(error, turn.scope, receive, outgoing)
         finally:
-            turn.end(self._site, status=outgoing.status, outcome=outcome)
+            if not turn.parked:
+                turn.end(self._site, status=outgoing.status, outcome=outcome)
 
     async def _authorised(self, turn: Turn, asked: Asked, receive: Receive, outgoing: Outgoing) -> str:
         scope = turn.scope
@@ -69,15 +70,15 @@ class Run:
             self._site.backends, scope["path_params"]["service"], asked.authorization
         )
         turn.service = deployed.service.name
-        return await self._admitted(deployed, asked, scope, receive, outgoing)
+        return await self._admitted(deployed, asked, turn, receive, outgoing)
 
     async def _admitted(
-        self, deployed: Deployed, asked: Asked, scope: Scope, receive: Receive, outgoing: Outgoing
+        self, deployed: Deployed, asked: Asked, turn: Turn, receive: Receive, outgoing: Outgoing
     ) -> str:
-        backends = self._site.backends
+        backends, scope = self._site.backends, turn.scope
         caller: str = scope[CALLER]
-        whose = caller if caller != "token" else deployed.uid
-        admit_caller(backends, whose)
+        turn.whose = caller if caller != "token" else deployed.uid
+        admit_caller(backends, turn.whose)
         try:
             incoming = Incoming(
                 receive,
@@ -85,14 +86,15 @@ class Run:
                 headers=scope["headers"],
                 departure=scope.get(DEPARTURE),
             )
-            return await self._routed(deployed, asked, scope, incoming, outgoing)
+            return await self._routed(deployed, asked, turn, incoming, outgoing)
         finally:
-            backends.callers.leave(whose)
+            if not turn.parked:
+                backends.callers.leave(turn.whose)
 
     async def _routed(
-        self, deployed: Deployed, asked: Asked, scope: Scope, incoming: Incoming, outgoing: Outgoing
+        self, deployed: Deployed, asked: Asked, turn: Turn, incoming: Incoming, outgoing: Outgoing
     ) -> str:
-        backends = self._site.backends
+        backends, scope = self._site.backends, turn.scope
         preferences = parse_prefer(asked.prefer) if asked.prefer else NO_PREFERENCE
         choice, standing = route_call(
             backends, deployed, preferences=preferences, body_bytes=incoming.declared_bytes
@@ -101,7 +103,7 @@ class Run:
         route = told_route(choice)
         if choice.route is Route.JOB:
             held = Held(deployed, scope[CALLER], preferences, asked, route)
-            return await answer_held(backends, held, incoming, outgoing)
+            return await answer_held(self._site, self.see_through, turn, held, incoming, outgoing)
         cold = standing is Standing.COLD
         direct = Direct(deployed, asked, asked.request_id, scope["query_string"], route, cold, perf_counter())
         return await answer_directly(backends, direct, incoming, outgoing)

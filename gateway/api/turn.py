@@ -15,12 +15,15 @@ PATTERN = "/run/{service}"
 
 @dataclass(slots=True)
 class Turn:
-    """`began` by the clock of `perf_counter`; `service` is its name once it is known to be one."""
+    """`began` by the clock of `perf_counter`; `service` is its name once it is known to be one, `whose` the
+    caller among whose calls it counts. `parked`: it goes on without the task that it began with."""
 
     scope: Scope
     request_id: bytes
     began: float
     service: str = UNKNOWN
+    whose: str = ""
+    parked: bool = False
 
     def end(self, site: Site, *, status: int, outcome: str) -> None:
         """Status 0 is a client that went away."""

@@ -237,18 +237,17 @@ class Connection(asyncio.Protocol):
             standard=self._state.default_headers,
             keep_alive=keep_alive,
             expects_continue=expects_continue,
-            run=self._run,
-            ended=self._answered,
+            owner=self,
         )
 
     def _start(self, request: Request) -> None:
         """By the app's `take` if it does, which needs the whole request; else by a task."""
         if request.arriving and request.gathers and not (self._refused or self._line.transport.is_closing()):
             if self._gathering is None:
-                self._gathering = self._loop.call_later(GATHER_S, self._run, request, self._app)
+                self._gathering = self._loop.call_later(GATHER_S, self.run, request, self._app)
             return
         if request.arriving or self._take is None or not self._take(request):
-            self._run(request, self._app)
+            self.run(request, self._app)
         else:
             self._settle()
 
@@ -259,13 +258,19 @@ class Connection(asyncio.Protocol):
             self._gathering.cancel()
             self._gathering = None
 
-    def _run(self, request: Request, app: ASGIApp) -> None:
+    def run(self, request: Request, app: ASGIApp) -> None:
+        """As its requests want it; `ended` and `rest` too."""
         self._settle()
         task = self._loop.create_task(request.run(app))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 
-    def _answered(self, request: Request) -> None:
+    def rest(self) -> None:
+        self._seen = None
+        if not self._in_head:
+            self._url, self._headers = b"", []
+
+    def ended(self, request: Request) -> None:
         """The next one's turn, if there is one and the connection stays."""
         self._state.total_requests += 1
         self._answering = None

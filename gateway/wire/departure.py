@@ -8,6 +8,9 @@ DEPARTURE = "oscar_gateway.departure"
 ANSWER = "oscar_gateway.answer"
 """Where in a request's scope stands what gives its whole answer at once (`Request.answer`)."""
 
+LATER = "oscar_gateway.later"
+"""Where in a request's scope stands what lets its app end before there is an answer (`Request.later`)."""
+
 
 class Departure:
     """`callback`, set by whoever works for the client, is called once."""

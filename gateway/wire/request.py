@@ -1,14 +1,15 @@
 """One request on a connection: the two ends of its ASGI conversation, `receive` and `send`."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Scope
 
 from gateway.domain.headers import Headers
-from gateway.wire.departure import ANSWER, DEPARTURE, Departure
+from gateway.wire.departure import ANSWER, DEPARTURE, LATER, Departure
 from gateway.wire.line import Line
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,22 @@ BROKEN = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection
 WITHOUT_BODY = frozenset({204, 304})
 
 
+class Owner(Protocol):
+    """A request's connection."""
+
+    def run(self, request: "Request", app: ASGIApp) -> None:
+        """Have an app answer it, in a task."""
+        ...
+
+    def ended(self, request: "Request") -> None:
+        """The whole answer was given."""
+        ...
+
+    def rest(self) -> None:
+        """Nothing may happen for long: what was kept for the sake of speed can go."""
+        ...
+
+
 class Request:
     complete = False
     """The whole answer was given."""
@@ -36,6 +53,7 @@ class Request:
     _begun = False
     _head = b""
     _chunked = False
+    _later = False
     _left: int | None = None
 
     def __init__(
@@ -46,33 +64,32 @@ class Request:
         standard: Headers,
         keep_alive: bool,
         expects_continue: bool,
-        run: Callable[["Request", ASGIApp], None],
-        ended: Callable[["Request"], None],
+        owner: Owner,
     ) -> None:
-        """`standard` headers go with every answer; `run` has an app answer it in a task; `ended` is called
-        once the whole answer was given."""
+        """`standard` headers go with every answer."""
         self.scope = scope
         self.keep_alive = keep_alive
         self.departure = scope[DEPARTURE] = Departure()
         self._line = line
         self._standard = standard
         self.expects_continue = expects_continue
-        self._run = run
-        self._ended = ended
+        self._owner = owner
         self._pieces: list[bytes] = []
 
     async def run(self, app: ASGIApp) -> None:
-        """An app that raises, or ends without an answer, is answered for; an answer that it left unfinished
-        is cut off, so that nobody takes a part for the whole."""
-        self.scope[ANSWER] = self.answer
+        """An app that raises, or ends without an answer and without having said so, is answered for; an
+        answer that it left unfinished is cut off, so that nobody takes a part for the whole."""
+        self._later = False
+        self.scope[ANSWER], self.scope[LATER] = self.answer, self.later
         try:
             await app(self.scope, self.receive, self.send)
         except Exception as error:  # the last to catch it
             log.exception("app.broke", exc_info=error)
         finally:
             # A circle that the collector would have to find.
-            del self.scope[ANSWER]
-        if self.complete or self.departure.happened:
+            for circle in (ANSWER, LATER):
+                self.scope.pop(circle, None)
+        if self.complete or self._later or self.departure.happened:
             return
         if self._begun and not self._head:
             self._line.transport.abort()
@@ -101,8 +118,15 @@ class Request:
         self._pieces, self._ahead, self._taken = [], 0, not self.arriving
 
     def go_on(self, app: ASGIApp) -> None:
-        """What an app's `take` began is the work of a task from here on."""
-        self._run(self, app)
+        """What was begun in an app's `take`, or left for later, is the work of a task from here on."""
+        self._owner.run(self, app)
+
+    def later(self) -> "Request":
+        """The app may end before there is an answer, and the head be cut down to what its answer needs; the
+        request is whoever's who takes it, until `go_on`."""
+        self._later = True
+        self._owner.rest()
+        return self
 
     def feed(self, piece: bytes) -> None:
         """Of the body."""
@@ -203,7 +227,7 @@ class Request:
         if not more:
             self.complete = True
             self._wake()
-            self._ended(self)
+            self._owner.ended(self)
 
     def _write(self, piece: bytes, *, more: bool) -> None:
         head, self._head = self._head, b""

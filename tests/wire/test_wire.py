@@ -159,6 +159,14 @@ def test_the_answer_tells_where_the_time_went(client: Client) -> None:
     assert answer.lower().count("\r\ndate:") == 1
 
 
+def test_a_page_of_another_origin_may_read_the_answer(client: Client, asked: Asked) -> None:
+    page = client.head("Content-Length: 4", "Origin: https://a.example.org")
+    answer = client.exchange(page + b"body")
+    assert answer.endswith(b"\r\n\r\nbody")
+    assert b"access-control-allow-origin: *\r\n" in answer
+    assert asked.bodies == [b"body"]
+
+
 @pytest.mark.parametrize(("where", "status"), [("before", 502), ("head", 502)])
 def test_a_backend_that_dies_before_its_answer_is_a_502_and_is_asked_once(
     client: Client, asked: Asked, where: str, status: int
