@@ -69,8 +69,12 @@ class PodPlace:
     def fitting(self, order: Order) -> Order:
         """The same in an image of the cluster, small; a pod is told its limit by its service."""
         service = order.deployed.service
-        policy = replace(service.policy, job_limit_s=order.limit_s)
-        changed = {"image": self.given.script_image, "cpu": "0.1", "policy": policy}
+        limit = {"oscar-gateway/job-seconds": f"{max(1.0, order.limit_s):g}"}
+        changed = {
+            "image": self.given.script_image,
+            "cpu": "0.1",
+            "annotations": {**service.annotations, **limit},
+        }
         return replace(order, deployed=replace(order.deployed, service=service.model_copy(update=changed)))
 
 

@@ -334,7 +334,12 @@ async def test_the_log_can_be_read_while_it_runs(launcher: Launcher) -> None:
     await launcher.launch(asked)
     await until(lambda: _wrote(launcher, asked.attempt, b"stdout F begun\n"), within_s=10 * PATIENCE)
     await launcher.forget(asked.attempt)
-    assert not await _wrote(launcher, asked.attempt, b"")
+    await until(lambda: _silent(launcher, asked.attempt), within_s=10 * PATIENCE)
+
+
+async def _silent(launcher: Launcher, attempt: AttemptId) -> bool:
+    """Nothing is left of it to be read."""
+    return not await _wrote(launcher, attempt, b"")
 
 
 async def _wrote(launcher: Launcher, attempt: AttemptId, text: bytes) -> bool:
