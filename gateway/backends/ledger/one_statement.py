@@ -14,6 +14,7 @@ from gateway.backends.ledger.tables import CONTENTS, JOBS
 from gateway.domain.job import JobId, NewJob
 
 DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has it untyped
+COUNTERS_KEPT = 32
 NO_CONTENTS = {"payload": None, "notice": None}
 
 
@@ -40,8 +41,9 @@ def _array(column: Column[object], rows: Sequence[Mapping[str, object]]) -> list
 
 @cache
 def _statement(columns: tuple[Column[object], ...]) -> str:
-    """In the order of ids, so that two that write the same ones wait for each other, without a deadlock. The
-    counter comes last: it is every writer's, and asks for what was written."""
+    """In the order of ids, so that two that write the same ones wait for each other, without a deadlock.
+    Each connection has one of several counters: a single one would be every writer's, one after the other,
+    each until its commit is on the disk."""
     kinds = ", ".join(f"${number}::{_kind(column)}[]" for number, column in enumerate(columns, start=1))
     names = ", ".join(column.name for column in columns)
     of_jobs = _names(JOBS, columns)
@@ -60,7 +62,9 @@ def _statement(columns: tuple[Column[object], ...]) -> str:
             WHERE id IN (SELECT id FROM fresh) AND (payload IS NOT NULL OR notice IS NOT NULL)
         ),
         counted AS (
-            UPDATE counters SET value = value + (SELECT count(*) FROM fresh) WHERE name = 'accepted'
+            INSERT INTO counters (name, value)
+            SELECT 'accepted:' || pg_backend_pid() % {COUNTERS_KEPT}, count(*) FROM fresh HAVING count(*) > 0
+            ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
         )
         SELECT id FROM fresh
     """  # noqa: S608, put together from the tables' own names

@@ -261,5 +261,9 @@ class SqlLedger:
             await connection.execute(unchanged)
 
     async def totals(self) -> Mapping[str, int]:
-        async with self._database.reading() as connection:
-            return {row.name: row.value for row in await connection.execute(select(COUNTERS))}
+        totals: dict[str, int] = {}
+        async with self._database.reading_at_once() as connection:
+            for row in await connection.execute(select(COUNTERS)):
+                name, _, _ = row.name.partition(":")
+                totals[name] = totals.get(name, 0) + row.value
+        return totals

@@ -180,6 +180,7 @@ COUNTERS = Table(
     Column("name", PLAIN, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+"""A total is the sum of those whose name is its own, or begins with it and a colon."""
 
 DURATIONS = Table(
     "durations",
