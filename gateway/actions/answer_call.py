@@ -1,12 +1,14 @@
 """Answer a call from the job it became: byte for byte what a direct answer would have been."""
 
+from gateway.actions.find_service import current_service
+from gateway.actions.limit_call import job_limit
 from gateway.actions.read_kept import read_result
 from gateway.backends.connect import Backends
 from gateway.backends.invoker.protocol import Reply
 from gateway.backends.invoker.replies import answer_headers, failed
 from gateway.backends.objects.protocol import OWN_BUCKET
 from gateway.domain.job import EndReason, Job, JobState, ResultKind
-from gateway.domain.problems import Conflict, TimedOut, Unavailable
+from gateway.domain.problems import Conflict, Unavailable
 from gateway.staging.answer import in_base64, sent_bytes
 
 
@@ -29,7 +31,8 @@ async def _failure(backends: Backends, job: Job) -> Reply:
     attempts = await backends.ledger.attempts(job.id)
     reason = attempts[-1].reason if attempts else None
     if reason is EndReason.TIME_LIMIT:
-        raise TimedOut(job.reason)
+        deployed = await current_service(backends, name=job.service, uid=job.service_uid)
+        raise job_limit(backends, deployed).passed(job.reason)
     key = job.kept.result_key
     if reason is EndReason.EXITED and key and (await backends.objects.stat(OWN_BUCKET, key)).size_bytes:
         return await _kept(backends, job, 500, raw=False)

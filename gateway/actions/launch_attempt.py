@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from gateway.actions.find_service import current_service
+from gateway.actions.limit_call import job_limit
 from gateway.actions.settle_attempt import settle_attempt
 from gateway.backends.connect import Backends
 from gateway.backends.launcher.protocol import Order
@@ -94,7 +95,7 @@ async def _hold(backends: Backends, attempt: AttemptId) -> None:
 def order_attempt(backends: Backends, job: Job, deployed: Deployed) -> Order:
     """What is to be run for a job. A call's output files are its answer: they go to no bucket, whichever way
     it is answered."""
-    limit_s = deployed.service.policy.job_limit_s or backends.settings.job_limit_s
+    limit_s = job_limit(backends, deployed).seconds
     if job.cause is Cause.HELD:
         deployed = replace(deployed, service=deployed.service.model_copy(update={"output": ()}))
     return Order(job=job, deployed=deployed, limit_s=limit_s)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from gateway.actions.admit_call import admit_call
 from gateway.actions.learn_durations import learn_duration
-from gateway.actions.limit_call import call_limit
+from gateway.actions.limit_call import call_limit, idle_limit
 from gateway.api.asked import Asked
 from gateway.api.incoming import Incoming, while_connected
 from gateway.api.outgoing import Outgoing
@@ -51,7 +51,7 @@ async def answer_directly(backends: Backends, direct: Direct, incoming: Incoming
 def new_call(backends: Backends, direct: Direct, body: Body, kept: dict[str, bytes] | None = None) -> Call:
     """For the invoker; it leaves no trace in the ledger."""
     asked, deployed = direct.asked, direct.deployed
-    limit_s = call_limit(backends, deployed)
+    limit_s = call_limit(backends, deployed).seconds
     return Call(
         f"call-{_LIFE}-{next(_NUMBERS)}",
         deployed,
@@ -88,9 +88,13 @@ async def _answered(
         async with while_connected(incoming):
             reply, more = await replying
     except TimedOut as problem:
-        limit_s = call_limit(backends, direct.deployed)
-        learn_duration(backends, direct.deployed.uid, limit_s, cold=direct.cold)
-        raise _explained(problem, direct.deployed, limit_s) from problem
+        if problem.field is not None:
+            # Another limit than a call's, which is told.
+            raise
+        limit = call_limit(backends, direct.deployed)
+        learn_duration(backends, direct.deployed.uid, limit.seconds, cold=direct.cold)
+        instead = f"what takes longer can be handed in at /job/{direct.deployed.service.name}"
+        raise limit.passed(problem.detail, instead=instead) from problem
     finally:
         # Of a client that is gone by now it was never begun.
         replying.close()
@@ -108,7 +112,7 @@ async def _admitted(
     backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing
 ) -> tuple[Reply, Headers]:
     """The reply, passed on but for its end, and what we add to its headers."""
-    await admit_call(backends, direct.deployed, within_s=call_limit(backends, direct.deployed))
+    await admit_call(backends, direct.deployed, within_s=call_limit(backends, direct.deployed).seconds)
     direct.queue_s = perf_counter() - direct.began
     try:
         call = backends.invoker.invoke(new_call(backends, direct, await incoming.body()))
@@ -122,8 +126,7 @@ async def _replied(
 ) -> tuple[Reply, Headers]:
     async with call as reply:
         more = [direct.route, server_timing(direct, reply.spent)]
-        idle_s = direct.deployed.service.policy.idle_limit_s or backends.settings.idle_limit_s
-        await pass_on(reply, outgoing, more=more, idle_s=idle_s)
+        await pass_on(reply, outgoing, more=more, idle=idle_limit(backends, direct.deployed))
         return reply, more
 
 
@@ -133,13 +136,3 @@ def server_timing(direct: Direct, spent: Spent) -> tuple[bytes, bytes]:
     own_s = max(0.0, perf_counter() - direct.began - queue_s - spent.start_s - spent.run_s)
     times = (own_s * 1000, queue_s * 1000, spent.start_s * 1000, spent.run_s * 1000)
     return b"server-timing", b"gateway;dur=%.2f, queue;dur=%.2f, start;dur=%.2f, run;dur=%.2f" % times
-
-
-def _explained(problem: TimedOut, deployed: Deployed, limit_s: float) -> TimedOut:
-    own = deployed.service.policy.call_limit_s is not None
-    place = "annotations.oscar-gateway/call-seconds" if own else "CALL_LIMIT_S"
-    return TimedOut(
-        f"{problem.detail}; the limit of {limit_s:g} s is set by {place}; "
-        f"what takes longer can be handed in at /job/{deployed.service.name}",
-        field=place,
-    )

@@ -2,30 +2,30 @@
 
 import asyncio
 
+from gateway.actions.limit_call import Limit
 from gateway.api.outgoing import Outgoing
 from gateway.backends.invoker.protocol import Reply
 from gateway.domain.headers import Headers
-from gateway.domain.problems import TimedOut
 
 
-async def pass_on(reply: Reply, outgoing: Outgoing, *, more: Headers, idle_s: float) -> None:
+async def pass_on(reply: Reply, outgoing: Outgoing, *, more: Headers, idle: Limit) -> None:
     """What comes of the answer piece by piece; `finish` gives the rest. Status and headers go out with the
     first piece, so that a reply which cannot be read at all becomes a proper error. Raises TimedOut when
-    nothing comes for `idle_s`; an answer that has begun is cut off then, so that nobody takes a part for the
-    whole."""
+    nothing comes for as long as `idle` says; an answer that has begun is cut off then, so that nobody takes a
+    part for the whole."""
     if isinstance(reply.body, bytes):
         return
     start = {"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *more]}
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(idle_s) as bound:
+        async with asyncio.timeout(idle.seconds) as bound:
             async for piece in reply.body:
                 if not outgoing.status:
                     await outgoing.send(start)
                 await outgoing.send({"type": "http.response.body", "body": piece, "more_body": True})
-                bound.reschedule(loop.time() + idle_s)
+                bound.reschedule(loop.time() + idle.seconds)
     except TimeoutError as error:
-        raise TimedOut(f"the answer brought nothing for {idle_s:g} s (IDLE_LIMIT_S)") from error
+        raise idle.passed("the answer brought nothing any more") from error
     if not outgoing.status:
         await outgoing.send(start)
 

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.actions.answer_call import answer_call
 from gateway.actions.hold_call import come_again_s
 from gateway.actions.learn_durations import learn_duration
+from gateway.actions.limit_call import idle_limit
 from gateway.api.answers import JSON, encode_json
 from gateway.api.outgoing import Outgoing
 from gateway.api.replies import finish, pass_on
@@ -52,7 +53,7 @@ async def _answer(backends: Backends, job: Job, more: Headers, *, raw: bool, out
         more = [*more, _timing(waited_s, took_s)]
     reply = await answer_call(backends, job, raw=raw)
     headers = [*more, (b"x-oscar-job-id", job.id.encode()), (b"vary", b"Prefer, Accept")]
-    await pass_on(reply, outgoing, more=headers, idle_s=backends.settings.idle_limit_s)
+    await pass_on(reply, outgoing, more=headers, idle=idle_limit(backends, None))
     await finish(reply, outgoing, more=headers)
     return "ok" if reply.status < 400 else "script-failed"
 

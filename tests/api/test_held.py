@@ -100,6 +100,7 @@ async def test_a_script_of_a_held_call_past_its_limit_is_a_504(gateway: Gateway)
     await gateway.deploy("held-slow", "sleep 60", annotations=annotations)
     answer = await gateway.http.post("/run/held-slow")
     assert answer.status_code == 504
+    assert "the limit of 1 s is set by annotations.oscar-gateway/job-seconds" in answer.text
     (job,) = (await gateway.http.get("/v1/jobs", params={"service": "held-slow"})).json()["jobs"]
     assert job["attempt_count"] == 1
 

@@ -69,6 +69,8 @@ class Handler(socketserver.StreamRequestHandler):
         if "wait" in target:
             self.rfile.read(1)
             return False
+        if "drip" in target:
+            return self._drip(float(target.partition("drip=")[2]))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
         if "die=" in target:
             died_at = {"before": b"", "head": head[:20], "body": head + body[:3]}
@@ -76,6 +78,20 @@ class Handler(socketserver.StreamRequestHandler):
             return False
         self.wfile.write(head + body)
         return True
+
+    def _drip(self, every_s: float) -> bool:
+        """A first piece of an answer, and further ones until nobody takes them."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\npiece\r\n")
+        self.connection.settimeout(every_s)
+        while True:
+            try:
+                self.rfile.read(1)
+            except TimeoutError:
+                # What a timeout interrupted cannot be read again.
+                self.rfile = self.connection.makefile("rb")
+                self.wfile.write(b"5\r\npiece\r\n")
+            else:
+                return False
 
 
 class Backend(socketserver.ThreadingTCPServer):
@@ -90,7 +106,8 @@ class Backend(socketserver.ThreadingTCPServer):
 @contextmanager
 def backend() -> Iterator[tuple[str, Asked]]:
     """Its URL. It answers by the query: `die=before|head|body` ends the connection there, `wait` answers
-    nothing until the connection ends; else it sends the body back."""
+    nothing until the connection ends, `drip=N` a piece every N seconds until it ends; else it sends the body
+    back."""
     asked = Asked()
     with Backend(asked) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
