@@ -4,6 +4,11 @@ PHOTO := examples/grayscale/photo.jpg
 # Example services run as processes here: their python3 is the one that has their tools.
 PROCESS_PATH := $(CURDIR)/.venv-examples/bin:/usr/local/bin:/usr/bin:/bin
 
+# What Python made of our code is kept: the tests start it anew a hundred times.
+export PYTHONDONTWRITEBYTECODE :=
+# One more than there are cores: tests wait, too.
+WORKERS = $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
+
 .PHONY: demo run test test-services test-cluster cluster-demo chaos chaos-services check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
@@ -13,7 +18,7 @@ run: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) exec .venv/bin/python -m gateway
 
 test: .venv/dev $(PHOTO)
-	@.venv/bin/pytest -q -n auto --dist worksteal -m "not kill and not services and not cluster"
+	@.venv/bin/pytest -q -n $(WORKERS) --dist worksteal -m "not kill and not services and not cluster"
 
 # What takes real servers beside the gateway: they are installed or built once, started and ended. As root. What fails among real
 # servers on a busy machine is tried once more, alone; what fails twice has failed.

@@ -15,6 +15,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
+from tests.ledger.template import lay_empty_ledger
+
 START_S = 60.0
 IMAGE = os.environ.get("TEST_SCRIPT_IMAGE", "none")
 """Of services whose script any image with a shell can run; a process needs none."""
@@ -79,6 +81,8 @@ class GatewayProcess(Reached):
         announced = self.data_dir / "endpoints.json"
         announced.unlink(missing_ok=True)
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        if "DATABASE_URL" not in self.settings:
+            lay_empty_ledger(self.data_dir)
         environment = {
             "PATH": os.environ["PATH"],
             "DATA_DIR": str(self.data_dir),

@@ -19,6 +19,7 @@ from gateway.credentials import with_credentials
 from gateway.domain.event import StoredObject
 from gateway.domain.job import Cause
 from gateway.settings import Settings
+from tests.ledger.template import lay_empty_ledger
 from workers.loops import work
 
 T = TypeVar("T")
@@ -89,6 +90,8 @@ class Gateway:
 async def open_gateway(data_dir: Path, *, working: bool = True, **settings: Any) -> AsyncIterator[Gateway]:
     """With `working` its jobs are done, else they stay queued."""
     given = {"data_dir": data_dir, "http_port": 0, "s3_port": 0, "events_token": EVENTS_TOKEN, **settings}
+    if "database_url" not in settings:
+        lay_empty_ledger(data_dir)
     read = with_credentials(Settings.model_validate(given))
     async with open_backends(read) as (backends, face), asyncio.TaskGroup() as tasks:
         assert face is not None

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.backends.ledger.protocol import Ledger
 from gateway.backends.ledger.sql import open_ledger
+from tests.ledger.template import empty_ledger
 from tests.servers.postgresql import Server, database, execute, postgresql
 
 LEDGERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
@@ -21,10 +22,8 @@ UPDATE counters SET value = 0
 
 
 @pytest.fixture(scope="session")
-def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    _make(f"sqlite:///{path}")
-    return path
+def made_file() -> Path:
+    return empty_ledger()
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ async def test_past_its_limit_the_script_and_what_it_started_are_ended(pod: PodR
         "time-limit",
         b"the script was ended after 0.3 s, which is the limit of a call\n",
     )
-    assert _scripts(pod) == 0
+    await until(lambda: _no_scripts(pod))
     assert shown(await pod.call(b"-text"))[0] == 200
 
 
