@@ -2,8 +2,9 @@
 """Puts today's code into an image that was built before, without building it again:
     code_layer.py <image archive, as `docker save` writes it> <name:tag> <archive to write>
 
-The image's last layer is that of the code (see the Dockerfile); all others are only named, so the store that the result is
-imported to must have them, from an import of the whole image. Read with the Python that the image has, or one that compiles alike.
+The image's last layer is that of the code (see the Dockerfile); all others are only named, so the store
+that the result is imported to must have them, from an import of the whole image. Read with the Python that
+the image has, or one that compiles alike.
 """
 
 import hashlib
