@@ -88,11 +88,11 @@ async def _answered(
         async with while_connected(incoming):
             reply, more = await replying
     except TimedOut as problem:
+        learn_duration(backends, direct.deployed.uid, perf_counter() - direct.began, cold=direct.cold)
         if problem.field is not None:
-            # Another limit than a call's, which is told.
+            # Another limit than that of a call: it was told which.
             raise
         limit = call_limit(backends, direct.deployed)
-        learn_duration(backends, direct.deployed.uid, limit.seconds, cold=direct.cold)
         instead = f"what takes longer can be handed in at /job/{direct.deployed.service.name}"
         raise limit.passed(problem.detail, instead=instead) from problem
     finally:

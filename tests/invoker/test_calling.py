@@ -40,9 +40,17 @@ def answer(status: int, ended: str = "", body: bytes = b"out") -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def calling(upstream: Upstream, origin: Origin, call: Call, fleet: Fleet | None = None) -> Calling:
+def calling(
+    upstream: Upstream, origin: Origin, call: Call, fleet: Fleet | None = None, limit_s: float | None = None
+) -> Calling:
     return Calling(
-        upstream, Deadlines(), fleet or Fleet(), call, origin=origin, host="grey.svc", limit_s=call.limit_s
+        upstream,
+        Deadlines(),
+        fleet or Fleet(),
+        call,
+        origin=origin,
+        host="grey.svc",
+        limit_s=limit_s or call.limit_s,
     )
 
 
@@ -128,3 +136,39 @@ async def test_a_call_that_nothing_can_answer_any_more_is_given_up(upstream: Ups
         with pytest.raises(Unavailable, match="cannot answer"):
             async with asyncio.timeout(15), calling(upstream, one.origin, call(), fleet):
                 pass
+
+
+@pytest.mark.parametrize("raw", [answer(504, "time-limit", b"over"), answer(504)], ids=["pod", "Knative"])
+async def test_a_limit_that_only_knative_sets_is_named(upstream: Upstream, raw: bytes) -> None:
+    async with backend(answering([], raw)) as one:
+        with pytest.raises(TimedOut, match=r"5 s are the most.*/job/grey") as capped:
+            async with calling(upstream, one.origin, call(), limit_s=5):
+                pass
+        with pytest.raises(TimedOut) as own:
+            async with calling(upstream, one.origin, call()):
+                pass
+    assert (capped.value.field, own.value.field) == ("KNATIVE_TIMEOUT_LIMIT_S", None)
+
+
+WHOLE = answer(200, "answered", b"x" * 100_000)
+
+
+@pytest.mark.parametrize("sent", [0, 20, 100, len(WHOLE) - 1], ids=["before", "head", "body", "last byte"])
+async def test_an_ingress_that_dies_is_told_by_its_stage_and_asked_once(
+    upstream: Upstream, sent: int
+) -> None:
+    asked: list[bytes] = []
+
+    async def die(peer: Peer) -> None:
+        _, body = await peer.request()
+        asked.append(body)
+        await peer.send(WHOLE[:sent])
+        peer.writer.close()
+
+    async with backend(die) as one:
+        with pytest.raises((Unanswered, Unavailable)):
+            async with calling(upstream, one.origin, call()) as reply:
+                assert not isinstance(reply.body, bytes)
+                async for _ in reply.body:
+                    pass
+    assert asked == [b"in"]

@@ -20,6 +20,7 @@ from gateway.staging.pod_call import ENDED, LIMIT, POD, RAW_TYPE, PodEnd
 GRACE_S = 10.0
 """How long after the limit the pod may take to end the script and say so."""
 LOOK_S = 1.0
+CAP = "KNATIVE_TIMEOUT_LIMIT_S"
 TEXT_LIMIT = 4096
 MEMORY_S = 3.0
 """How long Kubernetes may take to say that a container was ended for memory."""
@@ -50,6 +51,7 @@ class Calling(Forward):
         super().__init__(upstream.exchange(origin, head, self._body(call.body)), deadlines, limit_s=limit_s)
         self._fleet = fleet
         self._service = call.deployed.service.name
+        self._capped = limit_s < call.limit_s
         self._due = 0.0
         self._patience = Patience()
 
@@ -90,7 +92,15 @@ class Calling(Forward):
 
     def _late(self) -> Problem:
         limit = f"no answer within {self._limit_s:g} s, which is the limit of a call"
-        return TimedOut(limit + self._why())
+        return self._timed_out(limit + self._why())
+
+    def _timed_out(self, told: str) -> TimedOut:
+        """What sets the limit is the caller's to say, unless it is Knative."""
+        if not self._capped:
+            return TimedOut(told)
+        cap = f"{self._limit_s:g} s are the most that Knative allows here ({CAP})"
+        instead = f"what takes longer can be handed in at /job/{self._service}"
+        return TimedOut(f"{told}; {cap}; {instead}", field=CAP)
 
     def _why(self) -> str:
         trouble = self._fleet.trouble(self._service)
@@ -108,7 +118,7 @@ class Calling(Forward):
             case PodEnd.LOST:
                 return await self._lost(response)
             case PodEnd.TIME_LIMIT:
-                raise TimedOut(await _line(response))
+                raise self._timed_out(await _line(response))
             case PodEnd.NOT_STARTED:
                 raise Unavailable(await _line(response), retry_after_s=1)
             case PodEnd.STORAGE_FULL:
@@ -123,7 +133,7 @@ class Calling(Forward):
             case 503 | 429:
                 raise Unavailable(f"Knative refused the call{self._why()}", retry_after_s=1)
             case 504:
-                raise TimedOut(f"Knative ended the call at its own limit{self._why()}")
+                raise self._timed_out(f"Knative ended the call at its own limit{self._why()}")
             case 200 | 500 if _header(response, "content-type"):
                 return _passed_on(response)
             case status:
