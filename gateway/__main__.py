@@ -1,8 +1,8 @@
 """The gateway's process: settings → backends → HTTP faces, and the worker's loops where no other process
 could run them; stop in order. With `--workers N` a parent of N such processes.
 
-Order of stopping: no new connections, open calls finish within `STOP_GRACE_S`, the loops end, the backends
-close.
+Order of stopping: no new connections, open calls finish within `STOP_GRACE_S` (held ones are handed over at
+half of it), the loops end, the backends close.
 """
 
 import asyncio
@@ -104,6 +104,8 @@ async def _run_until(
             _announce_endpoints(backends, url_of(listening))
             await stop.wait()
             log.info("gateway.stopping")
+            # Who is held for a job that goes on is told where its answer will be, while there is time for it.
+            asyncio.get_running_loop().call_later(backends.settings.stop_grace_s / 2, backends.ends.give_up)
         for loop in loops:
             loop.cancel()
 

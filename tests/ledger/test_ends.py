@@ -128,6 +128,16 @@ async def test_a_waiter_that_goes_leaves_nothing_and_one_whose_time_is_over_is_t
     assert heard == [(1, False), (0, True)]
 
 
+async def test_when_nobody_is_to_wait_any_longer_all_are_told_and_those_who_come_too(ledger: Ledger) -> None:
+    jobs = await accepted(ledger, 2)
+    async with open_ends(ledger, now=clock) as ends, asyncio.timeout(5):
+        waiting = asyncio.ensure_future(ends.reached(jobs[0], within_s=60))
+        await asyncio.sleep(0)
+        ends.give_up()
+        assert not await waiting
+        assert not await ends.reached(jobs[1], within_s=60)
+
+
 def _note(heard: list[tuple[int, bool]], number: int, ended: bool) -> None:
     heard.append((number, ended))
 

@@ -95,6 +95,34 @@ def test_a_held_call_runs_once_and_is_fetched_after_a_kill(tmp_path: Path) -> No
         assert runs.read_text() == "run\n"
 
 
+def test_at_a_stop_held_calls_are_answered_or_told_where_their_answer_will_be(tmp_path: Path) -> None:
+    wait = f'while [ ! -e {tmp_path}/"$name" ]; do sleep 0.05; done'
+    script = f'name=$(cat "$INPUT_FILE_PATH"); touch {tmp_path}/"$name.began"; {wait}; echo "done $name"'
+    settings = {"STOP_GRACE_S": "8"}
+    with GatewayProcess(tmp_path / "data", settings) as gateway, ThreadPoolExecutor(3) as threads:
+        deploy(gateway, "held", script)
+
+        def call(name: str) -> httpx.Response:
+            with gateway.http() as http:
+                return http.post("/run/held", content=name.encode(), headers={"Prefer": "wait=60"})
+
+        calls = [threads.submit(call, name) for name in ("ends-soon", "goes-on")]
+        for name in ("ends-soon", "goes-on"):
+            wait_for((tmp_path / f"{name}.began").exists)
+        stopping = threads.submit(gateway.stop)
+        (tmp_path / "ends-soon").touch()
+        answered, told = (one.result(timeout=20) for one in calls)
+        assert (answered.status_code, answered.text) == (200, "done ends-soon\n")
+        assert told.status_code == 202
+        assert stopping.result(timeout=20) == 0
+        gateway.start()
+        (tmp_path / "goes-on").touch()
+        with gateway.http() as http:
+            where = told.headers["location"]
+            ended = http.get(where, headers={"Prefer": "wait=20"}, follow_redirects=True)
+        assert (ended.status_code, ended.text) == (200, "done goes-on\n")
+
+
 def deploy(gateway: GatewayProcess, name: str, script: str, **rules: list[dict[str, str]]) -> None:
     stored = {
         kind: [{"storage_provider": "minio", **rule} for rule in listed] for kind, listed in rules.items()

@@ -62,6 +62,10 @@ class Ends:
         """The ledger has its end."""
         self._waiters.tell(job)
 
+    def give_up(self) -> None:
+        """Nobody is to wait any longer: this process ends."""
+        self._waiters.give_up()
+
     async def reached(self, job: JobId, *, within_s: float) -> bool:
         """Whether the job became final, or was removed, within that time."""
         end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

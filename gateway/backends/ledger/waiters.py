@@ -29,9 +29,10 @@ class Waiters:
         """Set while there is one."""
         self._look_due = NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._given_up = False
 
     def add(self, job: JobId, told: Told, *, within_s: float) -> None:
-        due = time.monotonic() + within_s
+        due = time.monotonic() + (0.0 if self._given_up else within_s)
         self.awaited.setdefault(job, []).append(Waiter(told, due))
         self.somebody.set()
         self._look_by(due)
@@ -47,6 +48,14 @@ class Waiters:
             self._keep(job, [])
             for waiter in waiters:
                 waiter.told(True)
+
+    def give_up(self) -> None:
+        """Everybody's time is over, and that of all who come."""
+        self._given_up = True
+        for job, waiters in tuple(self.awaited.items()):
+            self._keep(job, [])
+            for waiter in waiters:
+                waiter.told(False)
 
     def _keep(self, job: JobId, waiters: list[Waiter]) -> None:
         if waiters:
