@@ -16,11 +16,13 @@ from benchmarks.processes import LOAD, UNDER_TEST, Cores, build, on_core, requir
 from benchmarks.subject import Case, How, Subject, compare, free_port, token_of
 
 KIB, MIB = 1 << 10, 1 << 20
-VARIED: How = "every head another"
+VARIED: How = "every id another"
+READ_ANEW: How = "every address another"
 CHUNKED: How = "in chunks"
 CASES = [
     *[Case(256, 16), Case(256, 64), Case(64 * KIB, 16), Case(64 * KIB, 64)],
     *[Case(256, 16, how=VARIED), Case(256, 64, how=VARIED), Case(64 * KIB, 16, how=VARIED)],
+    *[Case(256, 16, how=READ_ANEW), Case(256, 64, how=READ_ANEW)],
     *[Case(256, 16, how=CHUNKED), Case(64 * KIB, 16, how=CHUNKED)],
     *[Case(256, 16, down=64 * KIB), Case(MIB, 16), Case(256, 16, down=MIB)],
 ]

@@ -1,14 +1,15 @@
--- wrk: POST a body of BODY_BYTES with TOKEN; HOW: "every head another", by an id, or "in chunks".
+-- wrk: POST a body of BODY_BYTES with TOKEN; HOW: "every id another", "every address another", or "in chunks".
 local body = string.rep("a", tonumber(os.getenv("BODY_BYTES") or "256"))
 local how = os.getenv("HOW")
 wrk.method = "POST"
 wrk.body = body
 if os.getenv("TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN") end
-if how == "every head another" then
+if how == "every id another" or how == "every address another" then
   local number = 0
+  local header = how == "every id another" and "X-Request-ID" or "X-Forwarded-For"
   request = function()
     number = number + 1
-    wrk.headers["X-Request-ID"] = "call-" .. number
+    wrk.headers[header] = "call-" .. number
     return wrk.format()
   end
 elseif how == "in chunks" then
