@@ -2,6 +2,7 @@
 worker's loops."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from gateway.actions.accept_events import accept_objects
 from gateway.api.app import build_app
@@ -112,3 +113,39 @@ async def open_gateway(data_dir: Path, *, working: bool = True, **settings: Any)
 def client(app: ASGIApp, **options: Any) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, client=("10.0.0.7", 4711))
     return httpx.AsyncClient(transport=transport, base_url="http://gateway", timeout=20, **options)
+
+
+def scope(gateway: Gateway, path: str) -> dict[str, Any]:
+    """Of a POST, as a server hands it over, with the administrator's credential."""
+    settings = gateway.backends.settings
+    credential = base64.b64encode(f"{settings.oscar_username}:{settings.oscar_password}".encode())
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"authorization", b"Basic " + credential)],
+        "client": ("10.0.0.7", 4711),
+    }
+
+
+async def leave_once(gateway: Gateway, asking: dict[str, Any], begun: Path) -> list[Message]:
+    """Ask as a client that hangs up once a file is there; what it was sent."""
+    bodies = [b""]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if bodies:
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+        await eventually(lambda: exists(begun))
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await gateway.app(asking, receive, send)
+    return sent
+
+
+async def exists(path: Path) -> bool:
+    return path.exists()

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import Message
 
 from gateway.actions.learn_durations import keep_durations, learn_duration, recall_durations
-from tests.api.gateway_rig import Gateway, eventually, open_gateway
-from tests.api.test_run import exists, scope
+from tests.api.gateway_rig import Gateway, eventually, exists, leave_once, open_gateway, scope
 
 AS_JOB = {"oscar-gateway/direct-seconds": "0"}
 SAME = ["content-type", "content-length"]
@@ -115,23 +113,10 @@ async def test_the_same_key_finds_the_same_call(gateway: Gateway, tmp_path: Path
 
 async def left(gateway: Gateway, service: str, tmp_path: Path, headers: list[tuple[bytes, bytes]]) -> str:
     """A client that hangs up once its held call runs; the job's id."""
-    asked = False
-
-    async def receive() -> Message:
-        nonlocal asked
-        if not asked:
-            asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await eventually(lambda: exists(tmp_path / "began"))
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        raise AssertionError(message)
-
     asking = scope(gateway, f"/run/{service}")
     asking["headers"] += headers
     async with asyncio.timeout(5):
-        await gateway.app(asking, receive, send)
+        assert await leave_once(gateway, asking, tmp_path / "began") == []
     job: str = (await gateway.http.get("/v1/jobs", params={"service": service})).json()["jobs"][0]["id"]
     return job
 

@@ -4,12 +4,11 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.types import Message
 
-from tests.api.gateway_rig import Gateway, eventually, open_gateway
+from tests.api.gateway_rig import Gateway, eventually, exists, leave_once, open_gateway, scope
 
 COPY = 'cp "$INPUT_FILE_PATH" "$TMP_OUTPUT_DIR/copy"'
 
@@ -82,42 +81,10 @@ async def test_too_many_calls_at_once_are_told_when_to_come_again(tmp_path: Path
         assert int(second.headers["retry-after"]) >= 1
 
 
-async def exists(path: Path) -> bool:
-    return path.exists()
-
-
-def scope(gateway: Gateway, path: str) -> dict[str, Any]:
-    """As a server hands it over, with the administrator's credential."""
-    settings = gateway.backends.settings
-    credential = base64.b64encode(f"{settings.oscar_username}:{settings.oscar_password}".encode())
-    return {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "query_string": b"",
-        "headers": [(b"authorization", b"Basic " + credential)],
-        "client": ("10.0.0.7", 4711),
-    }
-
-
 async def test_a_client_that_leaves_ends_the_script(gateway: Gateway, tmp_path: Path) -> None:
     await gateway.deploy("deserted", f"touch {tmp_path}/began; sleep 5; touch {tmp_path}/finished")
-    asked = False
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        nonlocal asked
-        if not asked:
-            asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await eventually(lambda: exists(tmp_path / "began"))
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     async with asyncio.timeout(4):
-        await gateway.app(scope(gateway, "/run/deserted"), receive, send)
+        sent = await leave_once(gateway, scope(gateway, "/run/deserted"), tmp_path / "began")
     assert sent == []
     lines = (await gateway.http.get("/system/logs")).json()["logs"]
     assert [entry["status"] for entry in lines if entry["path"] == "/run/deserted"] == [499]
