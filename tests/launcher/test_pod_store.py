@@ -75,6 +75,10 @@ class Pod:
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     with GatewayProcess(tmp_path_factory.mktemp("gateway"), {"CLAIM_KEY": KEY}) as running:
         yield running
+        with running.http() as http:  # their scripts sleep on otherwise
+            for service in http.get("/system/services").json():
+                assert http.delete(f"/system/services/{service['name']}").status_code == 204
+            wait_for(lambda: not http.get("/v1/jobs").json()["jobs"])
 
 
 async def test_many_outputs_take_few_questions_and_are_told_in_their_order(
