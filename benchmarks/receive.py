@@ -1,5 +1,8 @@
-"""Receiving a real MinIO's notifications: how long one takes, one after the other as its sender has it, and
-how fast its sender gets rid of a backlog, against a receiver that does nothing."""
+"""Receiving a real MinIO's notifications: how fast its sender gets rid of a backlog, against a receiver that
+does nothing; and how long one takes, one after the other as its sender has it, against a bare row committed
+to a database of the same kind: with the embedded defaults, whose worker is in the same process, and in the
+cluster form.
+"""
 
 import asyncio
 import json
@@ -16,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from benchmarks.bare import postgresql_inserts, sqlite_inserts
+from benchmarks.cluster_form import cluster_form
 from benchmarks.gateway import Connection, Gateway, deploy, gateway
+from benchmarks.notices import INPUT, notice
 from benchmarks.table import show
 
 if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
 EVENTS, WRITERS = 1000, 8
-INPUT = [{"storage_provider": "minio", "path": "bench/in"}]
 
 
 async def measure() -> None:
@@ -49,13 +54,30 @@ async def measure() -> None:
             connection = await running.connect()
             await connection.request("DELETE", "/system/services/bench")
             connection.writer.close()
-    _, *hundredths = quantiles(took_ms, n=100)
-    print(f"\none notification: p50 {hundredths[48]:.2f} ms, p99 {hundredths[97]:.2f} ms")
+        bare_ms = await asyncio.to_thread(sqlite_inserts, Path(folder), EVENTS)
+        _tell("embedded", took_ms, bare_ms)
+        _tell("PostgreSQL and RabbitMQ", *await _in_cluster_form())
     show(
         f"backlog of {EVENTS} at MinIO's own pace",
         "events/s",
         {"gateway": [EVENTS / drained_s], "a receiver that does nothing": [EVENTS / trivial_s]},
     )
+
+
+def _tell(form: str, took_ms: list[float], bare_ms: list[float]) -> None:
+    took, bare = quantiles(took_ms, n=100), quantiles(bare_ms, n=100)
+    for name, place in (("p50", 49), ("p99", 98)):
+        series = {"notification": [took[place]], "INSERT": [bare[place]]}
+        show(f"{form}: one notification, {name}", "ms", series)
+
+
+async def _in_cluster_form() -> tuple[list[float], list[float]]:
+    """Of notifications and of bare rows; without a worker, which is another process there."""
+    async with cluster_form() as form:
+        await form.deploy("bench", input=INPUT)
+        bodies = [notice((number, f"{number:032x}")) for number in range(EVENTS)]
+        took_ms = await _one_by_one(form.gateway, form.settings["EVENTS_TOKEN"], bodies)
+        return took_ms, await postgresql_inserts(form.settings["DATABASE_URL"], EVENTS)
 
 
 def _upload(server: "Minio", folder: str) -> None:
