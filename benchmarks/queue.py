@@ -15,7 +15,7 @@ from gateway.backends.queue.rabbitmq.queue import RabbitQueue, open_rabbit_queue
 from gateway.domain.job import JobId
 from tests.servers.rabbitmq import own_rabbitmq
 
-RUNS, SECONDS, ANNOUNCEMENTS = 5, 3.0, 200
+RUNS, SECONDS, ANNOUNCEMENTS = 5, 2.0, 200
 
 
 async def measure() -> None:
