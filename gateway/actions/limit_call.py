@@ -24,6 +24,12 @@ def call_limit(backends: Backends, deployed: Deployed) -> Limit:
     return _limit("call-seconds", own, "CALL_LIMIT_S", backends.settings.call_limit_s)
 
 
+def call_limit_s(backends: Backends, deployed: Deployed) -> float:
+    """The same in seconds, for who does not tell it: every call asks."""
+    own_s = deployed.service.policy.call_limit_s
+    return backends.settings.call_limit_s if own_s is None else own_s
+
+
 def idle_limit(backends: Backends, deployed: Deployed | None) -> Limit:
     """Of an answer that has begun."""
     own = deployed.service.policy.idle_limit_s if deployed else None

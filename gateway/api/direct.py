@@ -9,7 +9,7 @@ from time import perf_counter
 
 from gateway.actions.admit_call import admit_call
 from gateway.actions.learn_durations import learn_duration
-from gateway.actions.limit_call import call_limit, idle_limit
+from gateway.actions.limit_call import call_limit, call_limit_s, idle_limit
 from gateway.api.asked import Asked
 from gateway.api.incoming import Incoming, while_connected
 from gateway.api.outgoing import Outgoing
@@ -51,7 +51,7 @@ async def answer_directly(backends: Backends, direct: Direct, incoming: Incoming
 def new_call(backends: Backends, direct: Direct, body: Body, kept: dict[str, bytes] | None = None) -> Call:
     """For the invoker; it leaves no trace in the ledger."""
     asked, deployed = direct.asked, direct.deployed
-    limit_s = call_limit(backends, deployed).seconds
+    limit_s = call_limit_s(backends, deployed)
     return Call(
         f"call-{_LIFE}-{next(_NUMBERS)}",
         deployed,
