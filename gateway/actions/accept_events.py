@@ -3,7 +3,6 @@ comes."""
 
 from collections.abc import Iterable, Sequence
 
-from gateway.actions.announce_jobs import announce_jobs
 from gateway.actions.keep_unreadable import keep_unreadable
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted
@@ -40,7 +39,8 @@ async def accept_notification(backends: Backends, raw: bytes) -> tuple[Accepted,
 async def accept_objects(
     backends: Backends, noticed: Sequence[Noticed], *, cause: Cause, only: Deployed | None = None
 ) -> tuple[Accepted, ...]:
-    """Write a job for each object and service into the ledger, all or none, and announce the new ones.
+    """Write a job for each object and service into the ledger, all or none; the new ones are
+    announced in the background.
 
     With `only` the sender has named the service: it alone is asked, and objects from buckets that its rules
     do not name are its work too. Objects that a service wrote itself never become its own work.
@@ -54,7 +54,7 @@ async def accept_objects(
     if not jobs:
         return ()
     accepted = await backends.ledger.accept(jobs, now=backends.now())
-    await announce_jobs(backends, [one.id for one in accepted if one.created])
+    backends.announcer.soon(one.id for one in accepted if one.created)
     return accepted
 
 

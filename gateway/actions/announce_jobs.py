@@ -1,5 +1,5 @@
-"""Announce accepted jobs on the queue. The ledger has them already: an announcement that fails is made
-later by the sweep."""
+"""Announce jobs on the queue, and tell how many it took: for the sweep and the gate. New ones are announced
+in the background (gateway/backends/queue/announcing.py)."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -7,13 +7,11 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from gateway.backends.connect import Backends
+from gateway.backends.queue.announcing import AT_ONCE
 from gateway.domain.job import JobId
 from gateway.domain.problems import Unavailable
 
 log = structlog.get_logger(__name__)
-
-AT_ONCE = 64
-"""A broker confirms many messages together: one after the other each would wait for its own disk write."""
 
 
 async def announce_jobs(backends: Backends, jobs: Iterable[JobId]) -> int:

@@ -1,4 +1,4 @@
-"""Submit a job: in the ledger first, announced after. Accepting needs the ledger only."""
+"""Submit a job: in the ledger first, announced in the background. Accepting needs the ledger only."""
 
 import hashlib
 import secrets
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.actions.accept_events import Noticed, accept_objects
-from gateway.actions.announce_jobs import announce_jobs
 from gateway.backends.connect import Backends
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.backends.objects.protocol import OWN_BUCKET
@@ -82,7 +81,7 @@ async def _submit_payload(backends: Backends, submission: Submission, body: "_Bo
         await _drop_payload(backends, payload)
         raise
     if accepted.created:
-        await announce_jobs(backends, [accepted.id])
+        backends.announcer.soon([accepted.id])
     else:
         await _drop_payload(backends, payload)
     return accepted

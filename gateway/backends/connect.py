@@ -19,6 +19,7 @@ from gateway.backends.launcher.protocol import Launcher
 from gateway.backends.ledger.ends import Ends, open_ends
 from gateway.backends.ledger.protocol import Ledger
 from gateway.backends.objects.protocol import OWN_BUCKET, Listener, Objects, Provider
+from gateway.backends.queue.announcing import Announcer, open_announcer
 from gateway.backends.queue.protocol import Queue
 from gateway.backends.registry.protocol import Registry
 from gateway.backends.registry.subscriptions import Subscriptions
@@ -45,6 +46,7 @@ class Backends:
     ledger: Ledger
     ends: Ends
     queue: Queue
+    announcer: Announcer
     objects: Objects
     invoker: Invoker
     launcher: Launcher
@@ -86,12 +88,14 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
         objects, face = await _open_objects(settings, stack)
         executors = _Executors(settings, stack)
         ledger = await _open_ledger(settings, stack)
+        queue = await _open_queue(settings, stack)
         backends = Backends(
             settings=settings,
             registry=registry,
             ledger=ledger,
             ends=await stack.enter_async_context(open_ends(ledger, now=utc_now)),
-            queue=await _open_queue(settings, stack),
+            queue=queue,
+            announcer=await stack.enter_async_context(open_announcer(queue)),
             objects=objects,
             invoker=await _open_invoker(settings, executors, cluster, stack),
             launcher=await _open_launcher(settings, executors, cluster, objects, stack),
