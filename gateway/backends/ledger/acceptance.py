@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.backends.ledger.one_statement import write_new
@@ -14,6 +14,14 @@ from gateway.backends.ledger.rows import contents_row, job_row
 from gateway.backends.ledger.tables import CONTENTS, COUNTERS, JOBS, KEYS
 from gateway.domain.job import JobId, NewJob
 from gateway.domain.problems import KeyReused
+
+# Made once, as in `remembering`.
+WRITE_JOB, FILL = insert(JOBS), insert(CONTENTS)
+COUNT = (
+    update(COUNTERS)
+    .where(COUNTERS.c.name == "accepted")
+    .values(value=COUNTERS.c.value + bindparam("new", type_=COUNTERS.c.value.type))
+)
 
 Answer = tuple[Accepted, ...] | KeyReused
 Place = tuple[str, str]
@@ -39,16 +47,16 @@ class Held:
     job: JobId
 
 
-async def accept_all(connection: AsyncConnection, requests: Sequence[Request]) -> list[Answer]:
+def accept_all(connection: Connection, requests: Sequence[Request]) -> list[Answer]:
     """Answer the requests in order, as if each came after the one before; write what is new."""
     asked = {job.id for request in requests for job in request.jobs}
     acceptance = _Acceptance(
-        taken=set(await remembered_ids(connection, asked)),
-        held=await _held_keys(connection, requests),
+        taken=set(remembered_ids(connection, asked)),
+        held=_held_keys(connection, requests),
     )
     answers = [acceptance.answer(request) for request in requests]
     if acceptance.new:
-        await _write(connection, acceptance)
+        _write(connection, acceptance)
     return answers
 
 
@@ -97,11 +105,11 @@ class _Acceptance:
         return Accepted(job.id, created=created)
 
 
-async def _held_keys(connection: AsyncConnection, requests: Sequence[Request]) -> dict[Place, Held]:
+def _held_keys(connection: Connection, requests: Sequence[Request]) -> dict[Place, Held]:
     places = {(request.key.scope, request.key.key) for request in requests if request.key}
     if not places:
         return {}
-    rows = await connection.execute(select(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(places)))
+    rows = connection.execute(select(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(places)))
     return {
         (row.scope, row.key): Held(
             IdempotencyKey(row.scope, row.key, row.fingerprint, row.expires_at), JobId(row.job_id)
@@ -110,22 +118,21 @@ async def _held_keys(connection: AsyncConnection, requests: Sequence[Request]) -
     }
 
 
-async def _write(connection: AsyncConnection, acceptance: _Acceptance) -> None:
+def _write(connection: Connection, acceptance: _Acceptance) -> None:
     # In one order everywhere: two processes that write the same ids wait for each other, without a deadlock.
     new = sorted(acceptance.new, key=lambda one: one[0].id)
-    await remember_ids(connection, ((job.id, job.service_uid, now) for job, now in new))
-    await connection.execute(insert(JOBS), [job_row(job, now=now) for job, now in new])
+    remember_ids(connection, ((job.id, job.service_uid, now) for job, now in new))
+    connection.execute(WRITE_JOB, [job_row(job, now=now) for job, now in new])
     if filled := [row for job, _ in new if (row := contents_row(job))]:
-        await connection.execute(insert(CONTENTS), filled)
+        connection.execute(FILL, filled)
     if acceptance.new_keys:
-        await _write_keys(connection, acceptance.new_keys)
+        _write_keys(connection, acceptance.new_keys)
     # Last: every writer needs this row, and holds it only until the commit that follows.
-    count = COUNTERS.c.value + len(new)
-    await connection.execute(update(COUNTERS).where(COUNTERS.c.name == "accepted").values(value=count))
+    connection.execute(COUNT, {"new": len(new)})
 
 
-async def _write_keys(connection: AsyncConnection, new_keys: dict[Place, Held]) -> None:
-    await connection.execute(delete(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(sorted(new_keys))))
+def _write_keys(connection: Connection, new_keys: dict[Place, Held]) -> None:
+    connection.execute(delete(KEYS).where(tuple_(KEYS.c.scope, KEYS.c.key).in_(sorted(new_keys))))
     rows = [
         {
             "scope": scope,
@@ -136,4 +143,4 @@ async def _write_keys(connection: AsyncConnection, new_keys: dict[Place, Held]) 
         }
         for (scope, key), held in sorted(new_keys.items())
     ]
-    await connection.execute(insert(KEYS), rows)
+    connection.execute(insert(KEYS), rows)

@@ -4,40 +4,44 @@ from collections import deque
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, func, select, update
 
 from gateway.backends.ledger.remembering import portions
 from gateway.backends.ledger.skipping import different_values
 from gateway.backends.ledger.tables import JOBS, NEVER, is_state
 from gateway.domain.job import LIVE_STATES, JobId, JobState
 
+LIVE = (
+    select(JOBS.c.service, func.count().label("live"))
+    .where(JOBS.c.state.in_(sorted(LIVE_STATES)))
+    .group_by(JOBS.c.service)
+)
+"""Made once: each parked job asks this."""
 GATED = (is_state(JobState.WAITING), JOBS.c.due_at.is_(None))
 
 
-async def admit_jobs(connection: AsyncConnection, *, limit: int, full: frozenset[str]) -> tuple[JobId, ...]:
+def admit_jobs(connection: Connection, *, limit: int, full: frozenset[str]) -> tuple[JobId, ...]:
     """Choose and move to `queued`; the moved ones, the neediest service's first."""
-    chosen = await _fair_choice(connection, limit=limit, full=full)
+    chosen = _fair_choice(connection, limit=limit, full=full)
     moved: set[str] = set()
     for portion in portions(chosen):
         queued = {"state": JobState.QUEUED.value, "reason": "", "queued_at": NEVER, "announced_at": NEVER}
         move = update(JOBS).where(JOBS.c.id.in_(portion), *GATED).values(queued).returning(JOBS.c.id)
-        moved.update(await connection.scalars(move))
+        moved.update(connection.scalars(move))
     return tuple(job for job in chosen if job in moved)
 
 
-async def live_counts(connection: AsyncConnection) -> dict[str, int]:
+def live_counts(connection: Connection) -> dict[str, int]:
     """Live attempts of each service that has any."""
-    live = select(JOBS.c.service, func.count().label("live")).where(JOBS.c.state.in_(sorted(LIVE_STATES)))
-    return {row.service: row.live for row in await connection.execute(live.group_by(JOBS.c.service))}
+    return {row.service: row.live for row in connection.execute(LIVE)}
 
 
-async def _fair_choice(connection: AsyncConnection, *, limit: int, full: frozenset[str]) -> list[JobId]:
+def _fair_choice(connection: Connection, *, limit: int, full: frozenset[str]) -> list[JobId]:
     """Each chosen job counts as a live attempt of its service when the next one is chosen."""
-    live = await live_counts(connection)
+    live = live_counts(connection)
     lines = [
         (live.get(row.service, 0), row.oldest, row.service)
-        for row in await connection.execute(_services_at_the_gate())
+        for row in connection.execute(_services_at_the_gate())
         if row.service not in full
     ]
     heapify(lines)
@@ -46,7 +50,7 @@ async def _fair_choice(connection: AsyncConnection, *, limit: int, full: frozens
     while lines and len(chosen) < limit:
         count, _, service = heappop(lines)
         if service not in waiting:
-            rows = await connection.execute(_oldest_at_the_gate(service, limit=limit - len(chosen)))
+            rows = connection.execute(_oldest_at_the_gate(service, limit=limit - len(chosen)))
             waiting[service] = deque((JobId(row.id), row.created_at) for row in rows)
         chosen.append(waiting[service].popleft()[0])
         if waiting[service]:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from gateway.backends.ledger.acceptance import Answer, Request, accept_all, accept_keyless
 from gateway.backends.ledger.crowd import Crowd, open_crowd
 from gateway.backends.ledger.database import Database
@@ -18,7 +20,7 @@ from gateway.backends.ledger.launching import (
 )
 from gateway.backends.ledger.listing import whole_jobs
 from gateway.backends.ledger.protocol import Accepted, Begun
-from gateway.backends.ledger.rows import job_of_row
+from gateway.backends.ledger.rows import AnyRow, job_of_row
 from gateway.domain.job import Attempt, Job, JobId
 from gateway.domain.problems import NotFound
 
@@ -61,12 +63,10 @@ class _Turns:
         if self._database.remote and not any(request.key for request in requests):
             async with self._database.writing_at_once() as connection:
                 return await accept_keyless(connection, requests)
-        async with self._database.writing() as connection:
-            return await accept_all(connection, requests)
+        return await self._database.write(lambda connection: accept_all(connection, requests))
 
     async def read(self, jobs: Sequence[JobId]) -> Sequence[Job | NotFound]:
-        async with self._database.reading_at_once() as connection:
-            rows = {row.id: row for row in await connection.execute(whole_jobs(jobs))}
+        rows = await self._database.read(lambda connection: _rows(connection, jobs))
         return [
             job_of_row(rows[job], inline=rows[job].payload, notice=rows[job].notice)
             if job in rows
@@ -75,17 +75,18 @@ class _Turns:
         ]
 
     async def claim(self, claims: Sequence[Claim]) -> Sequence[Attempt | None]:
-        if not any(claim.limited for claim in claims):
-            async with self._database.writing() as connection:
-                return await claim_together(connection, claims)
         # Alone: two who count at the same moment would both take the last place.
-        async with self._database.writing_alone() as connection:
-            return await claim_together(connection, claims)
+        limited = any(claim.limited for claim in claims)
+        return await self._database.write(
+            lambda connection: claim_together(connection, claims), alone=limited
+        )
 
     async def park(self, parks: Sequence[Park]) -> Sequence[bool]:
-        async with self._database.writing() as connection:
-            return await park_together(connection, parks)
+        return await self._database.write(lambda connection: park_together(connection, parks))
 
     async def begin(self, starts: Sequence[Start]) -> Sequence[Begun | None]:
-        async with self._database.writing() as connection:
-            return await begin_together(connection, starts)
+        return await self._database.write(lambda connection: begin_together(connection, starts))
+
+
+def _rows(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, AnyRow]:
+    return {JobId(row.id): row for row in connection.execute(whole_jobs(jobs))}

@@ -6,18 +6,18 @@ in order, instead of tripping over its lock; its busy timeout waits for other pr
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.backends.ledger.sqlite import OwnThread, sqlite_engine, sqlite_thread
 from gateway.domain.problems import Invalid, StorageFull, Unavailable
 
 SQLITE = frozenset({"sqlite", "sqlite+aiosqlite"})
@@ -49,17 +49,30 @@ ADVISORY_LOCK = 0x6F73636172
 log = structlog.get_logger()
 
 
+T = TypeVar("T")
+
+
 class Raced(Unavailable):
     """Another process wrote the same thing at the same time: doing it again finds what it wrote."""
 
 
-class Database:
-    """Transactions: `reading` for many at once, `writing` for durable ones.
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """SQLite's, for transactions that are one piece of work."""
 
-    Both raise Unavailable and StorageFull.
+    reads: OwnThread
+    writes: OwnThread
+
+
+class Database:
+    """Transactions: `reading` for many at once, `writing` for durable ones; `read` and `write` for those that
+    come often, as a function, which SQLite runs where its connection is.
+
+    All raise Unavailable and StorageFull.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, threads: Threads | None = None) -> None:
+        self._threads = threads
         self._reader = engine
         self._writer = engine.execution_options(immediate=True)
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -79,17 +92,26 @@ class Database:
             async with asyncio.timeout(WAIT_S), self._reader.connect() as connection:
                 yield connection
 
-    @asynccontextmanager
-    async def reading_at_once(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """For a single statement: over a network that is one turn, where a transaction is three."""
-        if not self.remote:
-            async with self.reading() as connection:
-                yield connection
-            return
         self._require_prepared()
         with self._problems():
-            async with asyncio.timeout(WAIT_S), self._single.connect() as connection:
-                yield connection
+            async with asyncio.timeout(WAIT_S):
+                if self._threads is not None:
+                    return await self._threads.reads.run(work)
+                async with self._single.connect() as connection:
+                    return await connection.run_sync(work)
+
+    async def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
+        """Committed when `work` ends well, rolled back when it raises; with `alone` no other process writes
+        this way meanwhile. Raises Raced as well."""
+        self._require_prepared()
+        if self._threads is None:
+            async with self.writing_alone() if alone else self.writing() as connection:
+                return await connection.run_sync(work)
+        with self._problems():
+            async with asyncio.timeout(WAIT_S), self._turns:
+                return await self._threads.writes.run(work)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -122,6 +144,9 @@ class Database:
 
     async def close(self) -> None:
         self._open = False
+        if self._threads is not None:
+            await self._threads.reads.close()
+            await self._threads.writes.close()
         await self._reader.dispose()
 
     def _require_prepared(self) -> None:
@@ -146,59 +171,20 @@ async def open_database(url: str, *, busy_s: float) -> AsyncIterator[Database]:
     """
     scheme, _, place = url.partition(":")
     if scheme in SQLITE:
-        engine = _sqlite_engine(url, busy_s=busy_s)
+        engine = sqlite_engine(url, busy_s=busy_s, **OPTIONS)
+        reads, writes = (sqlite_thread(url, busy_s=busy_s, writes=writes) for writes in (False, True))
+        database = Database(engine, Threads(reads, writes))
     elif scheme in POSTGRESQL and place.startswith("//"):
         # Here and not above: what a URL does not pick is not imported.
         from gateway.backends.ledger.postgresql import postgresql_engine  # noqa: PLC0415
 
-        engine = postgresql_engine(f"postgresql:{place}", **OPTIONS)
+        database = Database(postgresql_engine(f"postgresql:{place}", **OPTIONS))
     else:
         raise Invalid("a database URL begins with sqlite: or postgresql://", field="DATABASE_URL")
-    database = Database(engine)
     try:
         yield database
     finally:
         await database.close()
-
-
-def _sqlite_engine(url: str, *, busy_s: float) -> AsyncEngine:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise Invalid("not a database URL", field="DATABASE_URL") from error
-    if parsed.database in (None, "", ":memory:"):
-        raise Invalid("the ledger must survive a restart: name a file", field="DATABASE_URL")
-    _make_private(Path(parsed.database or ""))
-    engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), **OPTIONS)
-    event.listen(engine.sync_engine, "connect", partial(_set_up_sqlite, busy_s=busy_s))
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_private(path: Path) -> None:
-    """SQLite gives its files, also those beside it, the mode the database has: requests are in there."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-
-
-def _set_up_sqlite(connection: Any, _record: object, *, busy_s: float) -> None:
-    # Transactions begin where `_begin_sqlite` says, not where the driver guesses.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={int(busy_s * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer that begins as a reader is refused, without any waiting, when another one wrote in between.
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from gateway.backends.ledger.admitting import live_counts
 from gateway.backends.ledger.listing import among
@@ -50,10 +49,10 @@ class Start:
     now: datetime
 
 
-async def claim_together(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Attempt | None]:
+def claim_together(connection: Connection, claims: Sequence[Claim]) -> list[Attempt | None]:
     """`queued` → `starting`, with a row for the new attempt, as if each claim came after the one before."""
-    live = await live_counts(connection) if any(claim.limited for claim in claims) else {}
-    queued = await _locked(connection, {claim.job for claim in claims}, JobState.QUEUED)
+    live = live_counts(connection) if any(claim.limited for claim in claims) else {}
+    queued = _locked(connection, {claim.job for claim in claims}, JobState.QUEUED)
     answers: list[Attempt | None] = []
     for claim in claims:
         row = queued.get(claim.job)
@@ -64,26 +63,26 @@ async def claim_together(connection: AsyncConnection, claims: Sequence[Claim]) -
         live[row.service] = live.get(row.service, 0) + 1
         number = row.attempts + 1
         answers.append(Attempt(attempt_id(claim.job, number), claim.job, number, claim.now))
-    await _write_claims(connection, [attempt for attempt in answers if attempt is not None])
+    _write_claims(connection, [attempt for attempt in answers if attempt is not None])
     return answers
 
 
-async def _write_claims(connection: AsyncConnection, attempts: Sequence[Attempt]) -> None:
+def _write_claims(connection: Connection, attempts: Sequence[Attempt]) -> None:
     if not attempts:
         return
     starting = {"state": JobState.STARTING.value, "reason": "", "started_at": None}
     claim = update(JOBS).where(THIS).values(starting | {"attempts": bindparam("number")})
-    await connection.execute(claim, [{"this": one.job, "number": one.number} for one in attempts])
+    connection.execute(claim, [{"this": one.job, "number": one.number} for one in attempts])
     rows = [
         {"job_id": one.job, "number": one.number, "claimed_at": one.claimed_at, "detail": ""}
         for one in attempts
     ]
-    await connection.execute(insert(ATTEMPTS), rows)
+    connection.execute(insert(ATTEMPTS), rows)
 
 
-async def park_together(connection: AsyncConnection, parks: Sequence[Park]) -> list[bool]:
+def park_together(connection: Connection, parks: Sequence[Park]) -> list[bool]:
     """`queued` → `waiting` without a due time; which were."""
-    queued = await _locked(connection, {park.job for park in parks}, JobState.QUEUED)
+    queued = _locked(connection, {park.job for park in parks}, JobState.QUEUED)
     answers = [queued.pop(park.job, None) is not None for park in parks]
     parked = [park for park, answer in zip(parks, answers, strict=True) if answer]
     if parked:
@@ -93,14 +92,14 @@ async def park_together(connection: AsyncConnection, parks: Sequence[Park]) -> l
             "reason": bindparam("why"),
         }
         rows = [{"this": park.job, "why": park.reason} for park in parked]
-        await connection.execute(update(JOBS).where(THIS).values(waiting), rows)
+        connection.execute(update(JOBS).where(THIS).values(waiting), rows)
     return answers
 
 
-async def begin_together(connection: AsyncConnection, starts: Sequence[Start]) -> list[Begun | None]:
+def begin_together(connection: Connection, starts: Sequence[Start]) -> list[Begun | None]:
     """`starting` → `running`, and the attempt's own start."""
     parts = [attempt_parts(start.attempt) for start in starts]
-    starting = await _locked(connection, {job for job, _ in parts}, JobState.STARTING)
+    starting = _locked(connection, {job for job, _ in parts}, JobState.STARTING)
     answers: list[Begun | None] = []
     begun = []
     for start, (job, number) in zip(starts, parts, strict=True):
@@ -113,9 +112,9 @@ async def begin_together(connection: AsyncConnection, starts: Sequence[Start]) -
         begun.append({"this": job, "nth": number, "at": start.now})
     if begun:
         running = {"state": JobState.RUNNING.value, "started_at": bindparam("at")}
-        await connection.execute(update(JOBS).where(THIS).values(running), begun)
+        connection.execute(update(JOBS).where(THIS).values(running), begun)
         mine = (ATTEMPTS.c.job_id == bindparam("this"), ATTEMPTS.c.number == bindparam("nth"))
-        await connection.execute(update(ATTEMPTS).where(*mine).values(started_at=bindparam("at")), begun)
+        connection.execute(update(ATTEMPTS).where(*mine).values(started_at=bindparam("at")), begun)
     return answers
 
 
@@ -125,11 +124,9 @@ def in_order(jobs: Sequence[JobId]) -> Select[str]:
     return queued.order_by(JOBS.c.id).with_for_update()
 
 
-async def _locked(
-    connection: AsyncConnection, jobs: Collection[JobId], state: JobState
-) -> dict[JobId, AnyRow]:
+def _locked(connection: Connection, jobs: Collection[JobId], state: JobState) -> dict[JobId, AnyRow]:
     """Those of the jobs that are in that state; nobody else changes any of the jobs until the commit."""
     columns = (JOBS.c.id, JOBS.c.service, JOBS.c.state, JOBS.c.attempts, JOBS.c.cancel_requested)
     locking = select(*columns).where(among(jobs)).order_by(JOBS.c.id).with_for_update()
-    rows: Iterable[AnyRow] = await connection.execute(locking)
+    rows: Iterable[AnyRow] = connection.execute(locking)
     return {JobId(row.id): row for row in rows if row.state == state.value}

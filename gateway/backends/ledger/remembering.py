@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import delete, exists, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.backends.ledger.tables import JOBS, REMEMBERED
@@ -12,6 +12,10 @@ from gateway.domain.job import JobId
 
 PORTION = 1000
 """Ids named in one statement: both databases stop at about 32,000 parameters."""
+
+# Made once: SQLAlchemy takes longer to put a small statement together than SQLite to execute it.
+KNOWN = select(REMEMBERED.c.id).where(REMEMBERED.c.id.in_(bindparam("ids", expanding=True)))
+REMEMBER = insert(REMEMBERED)
 
 
 def portions(ids: Iterable[JobId]) -> Iterator[Sequence[JobId]]:
@@ -21,20 +25,20 @@ def portions(ids: Iterable[JobId]) -> Iterator[Sequence[JobId]]:
         yield portion
 
 
-async def remembered_ids(connection: AsyncConnection, ids: Iterable[JobId]) -> frozenset[JobId]:
+def remembered_ids(connection: Connection, ids: Iterable[JobId]) -> frozenset[JobId]:
     """Those of the ids that are remembered."""
     known: set[JobId] = set()
     for portion in portions(ids):
-        rows = await connection.scalars(select(REMEMBERED.c.id).where(REMEMBERED.c.id.in_(portion)))
+        rows = connection.scalars(KNOWN, {"ids": portion})
         known.update(JobId(one) for one in rows)
     return frozenset(known)
 
 
-async def remember_ids(connection: AsyncConnection, ids: Iterable[tuple[JobId, str, datetime]]) -> None:
+def remember_ids(connection: Connection, ids: Iterable[tuple[JobId, str, datetime]]) -> None:
     """Remember ids with their service's uid and time; none of them may be remembered yet."""
     rows = [{"id": one, "service_uid": uid, "at": at} for one, uid, at in ids]
     if rows:
-        await connection.execute(insert(REMEMBERED), rows)
+        connection.execute(REMEMBER, rows)
 
 
 async def forget_ids(connection: AsyncConnection, service_uid: str) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import delete, func, select, update
 
@@ -138,8 +139,7 @@ class SqlLedger:
 
     async def admit(self, *, limit: int, full: frozenset[str] = frozenset()) -> tuple[JobId, ...]:
         # Alone: two who choose at the same moment would choose the same jobs, and leave places free.
-        async with self._database.writing_alone() as connection:
-            return await admit_jobs(connection, limit=limit, full=full)
+        return await self._database.write(partial(admit_jobs, limit=limit, full=full), alone=True)
 
     async def due(self, *, now: datetime, limit: int) -> tuple[JobId, ...]:
         async with self._database.writing() as connection:
@@ -175,8 +175,7 @@ class SqlLedger:
         return job_of_row(row)
 
     async def live_counts(self) -> Mapping[str, int]:
-        async with self._database.reading_at_once() as connection:
-            return await live_counts(connection)
+        return await self._database.read(live_counts)
 
     async def live(self) -> tuple[Job, ...]:
         live = (
@@ -189,7 +188,7 @@ class SqlLedger:
         by_state = select(JOBS.c.state, func.count().label("jobs")).group_by(JOBS.c.state)
         async with self._database.reading() as connection:
             counted = {row.state: row.jobs for row in await connection.execute(by_state)}
-            live = await live_counts(connection)
+            live = await connection.run_sync(live_counts)
         return Census(states={state: counted.get(state, 0) for state in JobState}, live=live)
 
     async def remove(self, jobs: Iterable[JobId]) -> tuple[Job, ...]:
@@ -219,13 +218,13 @@ class SqlLedger:
 
     async def remembered(self, jobs: Iterable[JobId]) -> frozenset[JobId]:
         async with self._database.reading() as connection:
-            return await remembered_ids(connection, jobs)
+            return await connection.run_sync(remembered_ids, jobs)
 
     async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
         asked = frozenset(jobs)
         async with self._database.writing() as connection:
-            new = asked - await remembered_ids(connection, asked)
-            await remember_ids(connection, ((job, service_uid, now) for job in sorted(new)))
+            new = asked - await connection.run_sync(remembered_ids, asked)
+            await connection.run_sync(remember_ids, ((job, service_uid, now) for job in sorted(new)))
 
     async def durations(self) -> Mapping[str, Sequence[float]]:
         async with self._database.reading() as connection:
@@ -262,8 +261,7 @@ class SqlLedger:
 
     async def totals(self) -> Mapping[str, int]:
         totals: dict[str, int] = {}
-        async with self._database.reading_at_once() as connection:
-            for row in await connection.execute(select(COUNTERS)):
-                name, _, _ = row.name.partition(":")
-                totals[name] = totals.get(name, 0) + row.value
+        for row in await self._database.read(lambda connection: connection.execute(select(COUNTERS)).all()):
+            name, _, _ = row.name.partition(":")
+            totals[name] = totals.get(name, 0) + row.value
         return totals
