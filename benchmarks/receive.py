@@ -1,7 +1,8 @@
 """Receiving a real MinIO's notifications: how fast its sender gets rid of a backlog, against a receiver that
-does nothing; and how long one takes, one after the other as its sender has it, against a bare row committed
-to a database of the same kind: with the embedded defaults, whose worker is in the same process, and in the
-cluster form.
+does nothing; and how long one takes, against a bare row committed to a database of the same kind: with the
+embedded defaults, whose worker is in the same process, and in the cluster form. One after the other, as its
+sender has a backlog, each beside what is done about those before: the announcement, and in the embedded form
+the worker's setting the job aside, since no place is free. And with a pause after each, as files come singly.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.minio import Minio
 
 EVENTS, WRITERS = 1000, 8
+SINGLE, PAUSE_S = 200, 0.05
 
 
 async def measure() -> None:
@@ -50,12 +52,12 @@ async def measure() -> None:
             connection = await running.connect()
             drained_s = await _drained(connection, EVENTS)
             connection.writer.close()
-            took_ms = await _one_by_one(running, server.token, [_renamed(body) for body in bodies])
+            took = await _both_ways(running, server.token, [_renamed(body) for body in bodies])
             connection = await running.connect()
             await connection.request("DELETE", "/system/services/bench")
             connection.writer.close()
         bare_ms = await asyncio.to_thread(sqlite_inserts, Path(folder), EVENTS)
-        _tell("embedded", took_ms, bare_ms)
+        _tell("embedded", took, bare_ms)
         _tell("PostgreSQL and RabbitMQ", *await _in_cluster_form())
     show(
         f"backlog of {EVENTS} at MinIO's own pace",
@@ -64,20 +66,30 @@ async def measure() -> None:
     )
 
 
-def _tell(form: str, took_ms: list[float], bare_ms: list[float]) -> None:
-    took, bare = quantiles(took_ms, n=100), quantiles(bare_ms, n=100)
+def _tell(form: str, took: dict[str, list[float]], bare_ms: list[float]) -> None:
     for name, place in (("p50", 49), ("p99", 98)):
-        series = {"notification": [took[place]], "INSERT": [bare[place]]}
-        show(f"{form}: one notification, {name}", "ms", series)
+        series = {way: [quantiles(took_ms, n=100)[place]] for way, took_ms in took.items()}
+        show(
+            f"{form}: one notification, {name}", "ms", series | {"INSERT": [quantiles(bare_ms, n=100)[place]]}
+        )
 
 
-async def _in_cluster_form() -> tuple[list[float], list[float]]:
+async def _in_cluster_form() -> tuple[dict[str, list[float]], list[float]]:
     """Of notifications and of bare rows; without a worker, which is another process there."""
     async with cluster_form() as form:
         await form.deploy("bench", input=INPUT)
         bodies = [notice((number, f"{number:032x}")) for number in range(EVENTS)]
-        took_ms = await _one_by_one(form.gateway, form.settings["EVENTS_TOKEN"], bodies)
-        return took_ms, await postgresql_inserts(form.settings["DATABASE_URL"], EVENTS)
+        took = await _both_ways(form.gateway, form.settings["EVENTS_TOKEN"], bodies)
+        return took, await postgresql_inserts(form.settings["DATABASE_URL"], EVENTS)
+
+
+async def _both_ways(running: Gateway, token: str, bodies: list[bytes]) -> dict[str, list[float]]:
+    """Milliseconds each; all bodies one after the other but the last ones, which come singly."""
+    backlog, single = bodies[:-SINGLE], bodies[-SINGLE:]
+    return {
+        "one after the other": await _one_by_one(running, token, backlog),
+        "singly": await _one_by_one(running, token, single, pause_s=PAUSE_S),
+    }
 
 
 def _upload(server: "Minio", folder: str) -> None:
@@ -139,13 +151,16 @@ async def _drained(connection: Connection, events: int) -> float:
             began, before = time.perf_counter(), told
         if told >= events:
             return (time.perf_counter() - began) * events / (events - before)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # counting all jobs for the answer is work, too
 
 
-async def _one_by_one(running: Gateway, token: str, bodies: list[bytes]) -> list[float]:
+async def _one_by_one(
+    running: Gateway, token: str, bodies: list[bytes], *, pause_s: float = 0
+) -> list[float]:
     connection = await replace(running, authorization=f"Bearer {token}").connect()
     took_ms = []
     for body in bodies:
+        await asyncio.sleep(pause_s)
         began = time.perf_counter()
         status, answer = await connection.request("POST", "/events", body)
         took_ms.append((time.perf_counter() - began) * 1000)

@@ -99,6 +99,8 @@ async def test_no_accepted_job_is_lost_when_the_server_is_killed_and_it_goes_on_
                 await clients.more(1)
                 assert time.monotonic() - back < 5
         assert {problem.retry_after_s for problem in clients.refused} == {1}
+    # Closed, so that what was under way when the clients went is written before it is counted.
+    async with open_ledger(empty) as ledger:
         kept = await ledger.remembered(clients.answered)
         assert kept == frozenset(clients.answered)
         census = await ledger.census()

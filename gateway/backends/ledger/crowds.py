@@ -1,13 +1,14 @@
 """What the ledger does in crowds: taking in jobs, and all that a worker with many deliveries in its hands
 asks for. Everything else is a transaction of its own."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from gateway.backends.ledger.acceptance import Answer, Request, accept_all, accept_keyless
+from gateway.backends.ledger.admitting import live_counts
 from gateway.backends.ledger.crowd import Crowd, open_crowd
 from gateway.backends.ledger.database import Database
 from gateway.backends.ledger.launching import (
@@ -18,7 +19,7 @@ from gateway.backends.ledger.launching import (
     claim_together,
     park_together,
 )
-from gateway.backends.ledger.listing import whole_jobs
+from gateway.backends.ledger.listing import WHOLE, asked
 from gateway.backends.ledger.protocol import Accepted, Begun
 from gateway.backends.ledger.rows import AnyRow, job_of_row
 from gateway.domain.job import Attempt, Job, JobId
@@ -36,6 +37,7 @@ class Crowds:
     claiming: Crowd[Claim, Attempt | None]
     parking: Crowd[Park, bool]
     beginning: Crowd[Start, Begun | None]
+    counting: Crowd[None, Mapping[str, int]]
 
 
 @asynccontextmanager
@@ -50,6 +52,7 @@ async def open_crowds(database: Database) -> AsyncIterator[Crowds]:
             claiming=await enter(open_crowd(turns.claim, name="claiming", gather_s=GATHER_S)),
             parking=await enter(open_crowd(turns.park, name="parking", gather_s=GATHER_S)),
             beginning=await enter(open_crowd(turns.begin, name="beginning", gather_s=GATHER_S)),
+            counting=await enter(open_crowd(turns.count, name="counting", gather_s=GATHER_S)),
         )
 
 
@@ -87,6 +90,9 @@ class _Turns:
     async def begin(self, starts: Sequence[Start]) -> Sequence[Begun | None]:
         return await self._database.write(lambda connection: begin_together(connection, starts))
 
+    async def count(self, questions: Sequence[None]) -> Sequence[Mapping[str, int]]:
+        return [await self._database.read(live_counts)] * len(questions)
+
 
 def _rows(connection: Connection, jobs: Sequence[JobId]) -> dict[JobId, AnyRow]:
-    return {JobId(row.id): row for row in connection.execute(whole_jobs(jobs))}
+    return {JobId(row.id): row for row in connection.execute(WHOLE, asked(jobs))}

@@ -9,14 +9,30 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from gateway.backends.ledger.admitting import live_counts
-from gateway.backends.ledger.listing import among
+from gateway.backends.ledger.listing import AMONG, asked
 from gateway.backends.ledger.protocol import Begun
 from gateway.backends.ledger.rows import AnyRow
 from gateway.backends.ledger.tables import ATTEMPTS, JOBS
 from gateway.backends.ledger.transitions import attempt_parts
 from gateway.domain.job import Attempt, AttemptId, JobId, JobState, attempt_id
 
+# Statements are made once: whoever works on a backlog needs them all the time.
 THIS = JOBS.c.id == bindparam("this")
+COLUMNS = (JOBS.c.id, JOBS.c.service, JOBS.c.state, JOBS.c.attempts, JOBS.c.cancel_requested)
+LOCK = select(*COLUMNS).where(AMONG).order_by(JOBS.c.id).with_for_update()
+CLAIM = (
+    update(JOBS)
+    .where(THIS)
+    .values(state=JobState.STARTING.value, reason="", started_at=None, attempts=bindparam("number"))
+)
+WRITE_ATTEMPT = insert(ATTEMPTS)
+PARK = update(JOBS).where(THIS).values(state=JobState.WAITING.value, due_at=None, reason=bindparam("why"))
+BEGIN = update(JOBS).where(THIS).values(state=JobState.RUNNING.value, started_at=bindparam("at"))
+BEGIN_ATTEMPT = (
+    update(ATTEMPTS)
+    .where(ATTEMPTS.c.job_id == bindparam("this"), ATTEMPTS.c.number == bindparam("nth"))
+    .values(started_at=bindparam("at"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +86,12 @@ def claim_together(connection: Connection, claims: Sequence[Claim]) -> list[Atte
 def _write_claims(connection: Connection, attempts: Sequence[Attempt]) -> None:
     if not attempts:
         return
-    starting = {"state": JobState.STARTING.value, "reason": "", "started_at": None}
-    claim = update(JOBS).where(THIS).values(starting | {"attempts": bindparam("number")})
-    connection.execute(claim, [{"this": one.job, "number": one.number} for one in attempts])
+    connection.execute(CLAIM, [{"this": one.job, "number": one.number} for one in attempts])
     rows = [
         {"job_id": one.job, "number": one.number, "claimed_at": one.claimed_at, "detail": ""}
         for one in attempts
     ]
-    connection.execute(insert(ATTEMPTS), rows)
+    connection.execute(WRITE_ATTEMPT, rows)
 
 
 def park_together(connection: Connection, parks: Sequence[Park]) -> list[bool]:
@@ -86,13 +100,8 @@ def park_together(connection: Connection, parks: Sequence[Park]) -> list[bool]:
     answers = [queued.pop(park.job, None) is not None for park in parks]
     parked = [park for park, answer in zip(parks, answers, strict=True) if answer]
     if parked:
-        waiting: dict[str, object] = {
-            "state": JobState.WAITING.value,
-            "due_at": None,
-            "reason": bindparam("why"),
-        }
         rows = [{"this": park.job, "why": park.reason} for park in parked]
-        connection.execute(update(JOBS).where(THIS).values(waiting), rows)
+        connection.execute(PARK, rows)
     return answers
 
 
@@ -111,10 +120,8 @@ def begin_together(connection: Connection, starts: Sequence[Start]) -> list[Begu
         answers.append(Begun(row.cancel_requested))
         begun.append({"this": job, "nth": number, "at": start.now})
     if begun:
-        running = {"state": JobState.RUNNING.value, "started_at": bindparam("at")}
-        connection.execute(update(JOBS).where(THIS).values(running), begun)
-        mine = (ATTEMPTS.c.job_id == bindparam("this"), ATTEMPTS.c.number == bindparam("nth"))
-        connection.execute(update(ATTEMPTS).where(*mine).values(started_at=bindparam("at")), begun)
+        connection.execute(BEGIN, begun)
+        connection.execute(BEGIN_ATTEMPT, begun)
     return answers
 
 
@@ -126,7 +133,5 @@ def in_order(jobs: Sequence[JobId]) -> Select[str]:
 
 def _locked(connection: Connection, jobs: Collection[JobId], state: JobState) -> dict[JobId, AnyRow]:
     """Those of the jobs that are in that state; nobody else changes any of the jobs until the commit."""
-    columns = (JOBS.c.id, JOBS.c.service, JOBS.c.state, JOBS.c.attempts, JOBS.c.cancel_requested)
-    locking = select(*columns).where(among(jobs)).order_by(JOBS.c.id).with_for_update()
-    rows: Iterable[AnyRow] = connection.execute(locking)
+    rows: Iterable[AnyRow] = connection.execute(LOCK, asked(jobs))
     return {JobId(row.id): row for row in rows if row.state == state.value}

@@ -13,9 +13,8 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     Select,
-    TableValuedAlias,
+    bindparam,
     func,
-    literal,
     or_,
     select,
     tuple_,
@@ -27,6 +26,20 @@ from gateway.backends.ledger.tables import CONTENTS, JOBS, NEVER, is_state
 from gateway.domain.job import FINAL_STATES, Cause, JobId, JobQuery, JobState
 
 Condition = ColumnElement[bool]
+ASKED = func.json_each(bindparam("jobs", type_=JSON)).table_valued("key")
+"""A table with the column `key`: the ids are one parameter, the keys of a JSON object, which both dialects
+unfold by the same name. As parameters of their own they would be another statement for each number of them.
+What is about them is made once: it is asked often, and putting it together takes longer than the answer."""
+AMONG = JOBS.c.id.in_(select(ASKED.c.key))
+"""Whether a row of `jobs` is one of those asked about."""
+WHOLE = select(JOBS, CONTENTS.c.payload, CONTENTS.c.notice).outerjoin(CONTENTS).where(AMONG)
+"""Rows of `jobs`, with the bytes they came with."""
+OVER = (
+    select(ASKED.c.key)
+    .select_from(ASKED.outerjoin(JOBS, JOBS.c.id == ASKED.c.key))
+    .where(or_(JOBS.c.id.is_(None), JOBS.c.state.in_(sorted(FINAL_STATES))))
+)
+"""Ids of those that are final, or not there."""
 NewestFirst = (JOBS.c.created_at.desc(), JOBS.c.id.desc())
 
 
@@ -59,29 +72,9 @@ def unannounced_page(*, queued_before: datetime, announced_before: datetime, lim
     return select(merged.c.id).order_by(merged.c.created_at, merged.c.id).limit(limit)
 
 
-def _asked(jobs: Collection[JobId]) -> TableValuedAlias:
-    """A table with the column `key`: the ids are one parameter, the keys of a JSON object, which both
-    dialects unfold by the same name. As parameters of their own they would be another statement for each
-    number of them."""
-    return func.json_each(literal(dict.fromkeys(jobs, 0), JSON)).table_valued("key")
-
-
-def among(jobs: Collection[JobId]) -> ColumnElement[bool]:
-    """Whether a row of `jobs` is one of these."""
-    return JOBS.c.id.in_(select(_asked(jobs).c.key))
-
-
-def whole_jobs(jobs: Collection[JobId]) -> Select[Any]:
-    """Rows of `jobs`, with the bytes they came with."""
-    return select(JOBS, CONTENTS.c.payload, CONTENTS.c.notice).outerjoin(CONTENTS).where(among(jobs))
-
-
-def over_among(jobs: Collection[JobId]) -> Select[str]:
-    """Ids of those that are final, or not there."""
-    asked = _asked(jobs)
-    joined = asked.outerjoin(JOBS, JOBS.c.id == asked.c.key)
-    over = or_(JOBS.c.id.is_(None), JOBS.c.state.in_(sorted(FINAL_STATES)))
-    return select(asked.c.key).select_from(joined).where(over)
+def asked(jobs: Collection[JobId]) -> dict[str, dict[JobId, int]]:
+    """The parameter of the statements about these jobs."""
+    return {"jobs": dict.fromkeys(jobs, 0)}
 
 
 def ended_since(since: datetime) -> Select[str]:

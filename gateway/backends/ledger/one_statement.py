@@ -1,7 +1,7 @@
 """New jobs written by one statement, which is its own transaction: PostgreSQL is a network away, and each
 question costs a turn. SQLite has no such statement, and no network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -34,9 +34,14 @@ def _column(name: str) -> Column[object]:
 
 
 def _array(column: Column[object], rows: Sequence[Mapping[str, object]]) -> list[object]:
-    process = column.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+    process = _processor(column)
     values = (row[column.name] for row in rows)
     return [value if process is None else process(value) for value in values]
+
+
+@cache
+def _processor(column: Column[object]) -> Callable[[object], object] | None:
+    return column.type.dialect_impl(DIALECT).bind_processor(DIALECT)
 
 
 @cache

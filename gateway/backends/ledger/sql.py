@@ -17,10 +17,11 @@ from gateway.backends.ledger.crowds import Crowds, open_crowds
 from gateway.backends.ledger.database import Database, open_database
 from gateway.backends.ledger.launching import Claim, Park, Start, in_order
 from gateway.backends.ledger.listing import (
+    OVER,
+    asked,
     ended_since,
     finished_page,
     newest_page,
-    over_among,
     services_with_jobs,
     unannounced_page,
 )
@@ -105,7 +106,7 @@ class SqlLedger:
 
     async def over(self, jobs: Collection[JobId]) -> frozenset[JobId]:
         async with self._database.reading() as connection:
-            return frozenset(JobId(job) for job in await connection.scalars(over_among(jobs)))
+            return frozenset(JobId(job) for job in await connection.scalars(OVER, asked(jobs)))
 
     async def ended(self, since: datetime) -> frozenset[JobId]:
         async with self._database.reading() as connection:
@@ -175,7 +176,7 @@ class SqlLedger:
         return job_of_row(row)
 
     async def live_counts(self) -> Mapping[str, int]:
-        return await self._database.read(live_counts)
+        return await self._crowds.counting.ask(None)
 
     async def live(self) -> tuple[Job, ...]:
         live = (
@@ -221,9 +222,9 @@ class SqlLedger:
             return await connection.run_sync(remembered_ids, jobs)
 
     async def remember(self, jobs: Iterable[JobId], *, service_uid: str, now: datetime) -> None:
-        asked = frozenset(jobs)
+        wanted = frozenset(jobs)
         async with self._database.writing() as connection:
-            new = asked - await connection.run_sync(remembered_ids, asked)
+            new = wanted - await connection.run_sync(remembered_ids, wanted)
             await connection.run_sync(remember_ids, ((job, service_uid, now) for job in sorted(new)))
 
     async def durations(self) -> Mapping[str, Sequence[float]]:
