@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.actions.sweep_jobs import announce_due
 from gateway.api.app import build_app
-from gateway.backends.queue.announcing import AT_ONCE, open_announcer
+from gateway.backends.queue.announcing import AT_ONCE, WAITING_LIMIT, open_announcer
 from gateway.domain.job import JobId
 from gateway.domain.problems import Unavailable
 from tests.api.gateway_rig import EVENTS_TOKEN, Gateway, client
@@ -105,6 +106,19 @@ async def test_no_more_than_so_many_announcements_are_under_way_and_all_come_in_
     # Closing finished what waited.
     assert broker.asked == jobs
     assert await idle.backends.queue.depth() == len(jobs)
+
+
+async def test_what_is_left_to_the_sweep_is_told_once_however_many_there_are(idle: Gateway) -> None:
+    broker = SlowBroker(idle.backends.queue)
+    with capture_logs() as logs:
+        async with open_announcer(broker) as announcer:  # type: ignore[arg-type]  # what is needed of a queue
+            announcer.soon(JobId(f"job-{number}") for number in range(WAITING_LIMIT))
+            for number in range(500):
+                announcer.soon([JobId(f"further-{number}")])
+            broker.refuses = True
+            broker.confirms.set()
+    told = [line for line in logs if line["event"] == "announcements.postponed"]
+    assert len(told) == 1
 
 
 async def test_a_job_whose_broker_is_away_is_answered_and_announced_by_the_sweep(idle: Gateway) -> None:

@@ -19,6 +19,8 @@ AT_ONCE = 64
 """A broker confirms many messages together: one after the other each would wait for its own disk write."""
 WAITING_LIMIT = 10_000
 """Jobs that wait to be announced while the queue takes its time."""
+TOLD_S = 10.0
+"""Between two log lines that announcements are left to the sweep: a crowd of jobs is one piece of news."""
 CLOSE_S = 2.0
 """How long what waits may still take when we are told to stop."""
 
@@ -32,15 +34,18 @@ class Announcer:
         self._news = asyncio.Event()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._finished = False
+        self._postponed = 0
+        """Since the last log line of them."""
+        self._tell_again = 0.0
 
     def soon(self, jobs: Iterable[JobId]) -> None:
         """Announce each job, in about this order. Raises nothing, and waits for nothing."""
         for job in jobs:
             if self._finished or len(self._waiting) >= WAITING_LIMIT:
-                self._postpone(job, why="too many wait to be announced, or this process ends")
-                return
-            self._waiting.append(job)
-            self._news.set()
+                self._postpone(1, why="too many wait to be announced, or this process ends")
+            else:
+                self._waiting.append(job)
+                self._news.set()
 
     async def run(self) -> None:
         """Until `finish`; what was to be announced before that still is."""
@@ -66,7 +71,7 @@ class Announcer:
             await self._queue.publish(job)
         except Unavailable as problem:
             # A queue that is away is met by those under way, not by all.
-            self._postpone(job, why=problem.detail)
+            self._postpone(1 + len(self._waiting), why=problem.detail)
             self._waiting.clear()
         except Exception:
             # Of one job, not of the process: the sweep meets it again.
@@ -74,8 +79,12 @@ class Announcer:
         finally:
             self._places.release()
 
-    def _postpone(self, job: JobId, *, why: str) -> None:
-        log.warning("announcement.postponed", job=job, behind_it=len(self._waiting), why=why)
+    def _postpone(self, jobs: int, *, why: str) -> None:
+        self._postponed += jobs
+        now = asyncio.get_running_loop().time()
+        if now >= self._tell_again:
+            log.warning("announcements.postponed", jobs=self._postponed, why=why)
+            self._postponed, self._tell_again = 0, now + TOLD_S
 
 
 @asynccontextmanager
