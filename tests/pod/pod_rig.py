@@ -93,10 +93,15 @@ def start_loop(folder: Path, shell: str, *, log: BinaryIO, slots: int) -> "subpr
 
 
 def end_container(process: "subprocess.Popen[bytes]") -> None:
-    """With all it started, as a container's end has it."""
+    """With all it started, as a container's end has it: none sees another one's end."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
+        first = psutil.Process(process.pid)
+        first.suspend()
+        children = first.children(recursive=True)
+        for each in children:
+            each.suspend()
+        for each in children:
+            each.kill()
     process.kill()
     process.wait()
 
