@@ -109,8 +109,9 @@ async def test_an_image_that_cannot_be_pulled_is_named(invoker: KnativeInvoker, 
     await invoker.prepare(deployed)
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"dev\.local/nowhere:1.* cannot be pulled"):
-        await asked(invoker, deployed)
-    assert time.monotonic() - began < 30
+        await asked(invoker, deployed, limit_s=300)
+    # Long before the limit, also where it waits for others to leave the node first.
+    assert time.monotonic() - began < 150
     status = await invoker.status(deployed)
     assert (status.state, "cannot be pulled" in status.reason) == ("failed", True)
 
