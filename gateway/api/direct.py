@@ -112,7 +112,7 @@ async def _admitted(
     backends: Backends, direct: Direct, incoming: Incoming, outgoing: Outgoing
 ) -> tuple[Reply, Headers]:
     """The reply, passed on but for its end, and what we add to its headers."""
-    await admit_call(backends, direct.deployed, within_s=call_limit(backends, direct.deployed).seconds)
+    await admit_call(backends, direct.deployed, within_s=call_limit_s(backends, direct.deployed))
     direct.queue_s = perf_counter() - direct.began
     try:
         call = backends.invoker.invoke(new_call(backends, direct, await incoming.body()))
