@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(90)]
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CLIENTS = 16
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'oscar-gateway'"
+PIDS = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'oscar-gateway'"
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,64 @@ async def test_connections_that_were_cut_while_idle_are_not_noticed(own: Server,
         await execute(own.url, CUT)
         await asyncio.sleep(1.1)  # idle for as long as makes the ledger try them first
         assert await asyncio.gather(*(ledger.totals() for _ in range(CONNECTIONS)))
+
+
+async def test_of_connections_that_were_cut_in_use_one_accepted_job_at_most_learns(
+    own: Server, empty: str
+) -> None:
+    async with open_ledger(empty) as ledger:
+        await asyncio.gather(*(ledger.totals() for _ in range(CONNECTIONS)))
+        await execute(own.url, CUT)
+
+        async def gone() -> bool:
+            return not await _pids(own)
+
+        await until(gone)
+        await _refused(ledger)  # unless so late that the connection is tried first
+        assert await asyncio.gather(*(ledger.totals() for _ in range(CONNECTIONS)))
+        assert await ledger.accept([new_job("grey-2")], now=NOW)
+
+
+async def test_a_primary_that_is_none_any_more_is_left_by_who_wanted_to_accept(
+    own: Server, empty: str
+) -> None:
+    async with open_ledger(empty) as ledger:
+        await asyncio.gather(*(ledger.totals() for _ in range(CONNECTIONS)))
+        before = await _pids(own)
+        await execute(own.url, "ALTER SYSTEM SET default_transaction_read_only = on")
+        await execute(own.url, "SELECT pg_reload_conf()")
+        try:
+            await until(lambda: _refused(ledger))
+        finally:
+            await execute(own.url, "ALTER SYSTEM RESET default_transaction_read_only")
+            await execute(own.url, "SELECT pg_reload_conf()")
+
+        async def works() -> bool:
+            return not await _refused(ledger)
+
+        await until(works)
+        assert await asyncio.gather(*(ledger.totals() for _ in range(CONNECTIONS)))
+
+        async def left() -> bool:
+            return not before & await _pids(own)
+
+        await until(left)
+
+
+async def _refused(ledger: Ledger) -> bool:
+    try:
+        await ledger.accept([new_job(f"grey-{time.monotonic_ns()}")], now=NOW)
+    except Unavailable:
+        return True
+    return False
+
+
+async def _pids(server: Server) -> frozenset[int]:
+    """Of the ledger's connections."""
+    connection = await asyncpg.connect(server.url)
+    pids = await connection.fetchval(PIDS)
+    await connection.close()
+    return frozenset(pids or ())
 
 
 async def test_it_takes_no_more_connections_than_it_says(own: Server, empty: str) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.backends.ledger.database import Database
 from gateway.backends.ledger.one_statement import write_new
 from gateway.backends.ledger.protocol import Accepted, IdempotencyKey
 from gateway.backends.ledger.remembering import remember_ids, remembered_ids
-from gateway.backends.ledger.rows import contents_row, job_row
+from gateway.backends.ledger.rows import FRESH, contents_row, job_row
 from gateway.backends.ledger.tables import CONTENTS, COUNTERS, JOBS, KEYS
 from gateway.domain.job import JobId, NewJob
 from gateway.domain.problems import KeyReused
@@ -60,13 +60,13 @@ def accept_all(connection: Connection, requests: Sequence[Request]) -> list[Answ
     return answers
 
 
-async def accept_keyless(connection: AsyncConnection, requests: Sequence[Request]) -> list[Answer]:
+async def accept_keyless(database: Database, requests: Sequence[Request]) -> list[Answer]:
     """`accept_all` for requests without keys, in one statement that is its own transaction: PostgreSQL's."""
     first = _Acceptance(taken=set(), held={})
     answers = [first.answer(request) for request in requests]
     if not first.new:
         return answers
-    written = await write_new(connection, first.new)
+    written = await write_new(database, first.new)
     return [
         tuple(Accepted(one.id, created=one.created and one.id in written) for one in answer)
         for answer in answers
@@ -122,7 +122,7 @@ def _write(connection: Connection, acceptance: _Acceptance) -> None:
     # In one order everywhere: two processes that write the same ids wait for each other, without a deadlock.
     new = sorted(acceptance.new, key=lambda one: one[0].id)
     remember_ids(connection, ((job.id, job.service_uid, now) for job, now in new))
-    connection.execute(WRITE_JOB, [job_row(job, now=now) for job, now in new])
+    connection.execute(WRITE_JOB, [{**FRESH, **job_row(job, now=now)} for job, now in new])
     if filled := [row for job, _ in new if (row := contents_row(job))]:
         connection.execute(FILL, filled)
     if acceptance.new_keys:

@@ -64,8 +64,7 @@ class _Turns:
 
     async def accept(self, requests: Sequence[Request]) -> Sequence[Answer]:
         if self._database.remote and not any(request.key for request in requests):
-            async with self._database.writing_at_once() as connection:
-                return await accept_keyless(connection, requests)
+            return await accept_keyless(self._database, requests)
         return await self._database.write(lambda connection: accept_all(connection, requests))
 
     async def read(self, jobs: Sequence[JobId]) -> Sequence[Job | NotFound]:

@@ -6,10 +6,10 @@ in order, instead of tripping over its lock; its busy timeout waits for other pr
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, func, select
@@ -40,6 +40,8 @@ NOT_ALLOWED_STATE = "42501"
 """PostgreSQL's insufficient_privilege."""
 DATA_STATE = "22"
 """PostgreSQL's class of data exceptions."""
+TAKEN_STATE = "23"
+"""PostgreSQL's class of integrity constraint violations."""
 RACED_STATES = frozenset({"40001", "40P01"})
 """PostgreSQL's serialization_failure and deadlock_detected."""
 
@@ -64,6 +66,12 @@ class Threads:
     writes: OwnThread
 
 
+class Singles(Protocol):
+    """PostgreSQL's, for single statements."""
+
+    async def run(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]: ...
+
+
 class Database:
     """Transactions: `reading` for many at once, `writing` for durable ones; `read` and `write` for those that
     come often, as a function, which SQLite runs where its connection is.
@@ -71,13 +79,16 @@ class Database:
     All raise Unavailable and StorageFull.
     """
 
-    def __init__(self, engine: AsyncEngine, threads: Threads | None = None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, threads: Threads | None = None, singles: Singles | None = None
+    ) -> None:
         self._threads = threads
+        self._singles = singles
         self._reader = engine
         self._writer = engine.execution_options(immediate=True)
         self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self.remote = engine.dialect.name == "postgresql"
-        """Whether each statement is a turn over a network."""
+        self.remote = singles is not None
+        """Whether each statement is a turn over a network: then there is `write_at_once`."""
         self._turns = asyncio.Semaphore(1 if engine.dialect.name == "sqlite" else CONNECTIONS)
         self._open = True
         self.prepared = True
@@ -126,13 +137,15 @@ class Database:
             async with asyncio.timeout(WAIT_S), self._turns, self._writer.begin() as connection:
                 yield connection
 
-    @asynccontextmanager
-    async def writing_at_once(self) -> AsyncIterator[AsyncConnection]:
-        """For a single statement, committed by itself. Raises Raced as well."""
+    async def write_at_once(self, statement: str, parameters: Sequence[object]) -> Sequence[Any]:
+        """The rows of a single statement, committed by itself: PostgreSQL's, in its driver's words. Raises
+        Raced as well."""
         self._require_prepared()
+        if self._singles is None:
+            raise TypeError("only a remote database has statements of its own")
         with self._problems():
-            async with asyncio.timeout(WAIT_S), self._turns, self._single.connect() as connection:
-                yield connection
+            async with asyncio.timeout(WAIT_S), self._turns:
+                return await self._singles.run(statement, parameters)
 
     @asynccontextmanager
     async def writing_alone(self) -> AsyncIterator[AsyncConnection]:
@@ -173,12 +186,13 @@ async def open_database(url: str, *, busy_s: float) -> AsyncIterator[Database]:
     if scheme in SQLITE:
         engine = sqlite_engine(url, busy_s=busy_s, **OPTIONS)
         reads, writes = (sqlite_thread(url, busy_s=busy_s, writes=writes) for writes in (False, True))
-        database = Database(engine, Threads(reads, writes))
+        database = Database(engine, threads=Threads(reads, writes))
     elif scheme in POSTGRESQL and place.startswith("//"):
         # Here and not above: what a URL does not pick is not imported.
-        from gateway.backends.ledger.postgresql import postgresql_engine  # noqa: PLC0415
+        from gateway.backends.ledger.postgresql import open_postgresql  # noqa: PLC0415
 
-        database = Database(postgresql_engine(f"postgresql:{place}", **OPTIONS))
+        engine, singles = open_postgresql(f"postgresql:{place}", **OPTIONS)
+        database = Database(engine, singles=singles)
     else:
         raise Invalid("a database URL begins with sqlite: or postgresql://", field="DATABASE_URL")
     try:
@@ -193,7 +207,7 @@ def _problem(error: Exception) -> Unavailable | StorageFull | Invalid:
     state = getattr(foreign, "sqlstate", None) or ""
     if code in FULL_CODES or state in FULL_STATES:
         return StorageFull("the ledger has no space left", retry_after_s=1)
-    if isinstance(error, IntegrityError) or state in RACED_STATES:
+    if isinstance(error, IntegrityError) or state in RACED_STATES or state.startswith(TAKEN_STATE):
         return Raced("the ledger is busy", retry_after_s=1)
     if state.startswith(DATA_STATE) or _not_encodable(error, foreign):
         return Invalid("it has something in it that the ledger cannot keep")
@@ -208,4 +222,4 @@ def _not_encodable(error: Exception, foreign: object) -> bool:
     """Whether a parameter did not get as far as the database: each driver says so in its own way."""
     if isinstance(error, UnicodeError) or (foreign and not isinstance(error, DBAPIError)):
         return True
-    return isinstance(getattr(foreign, "__cause__", None), ValueError)
+    return isinstance(foreign, ValueError) or isinstance(getattr(foreign, "__cause__", None), ValueError)

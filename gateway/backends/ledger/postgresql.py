@@ -4,13 +4,14 @@ The URL goes to the driver as it is: several hosts, `sslmode` and the other para
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import structlog
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -45,7 +46,36 @@ REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 """The first that fits: TimeoutError is an OSError."""
 
 
-def postgresql_engine(url: str, **options: Any) -> AsyncEngine:
+class Singles:
+    """Single statements, each its own transaction, handed to the driver over a connection of the engine's
+    pool: the way through SQLAlchemy takes longer than PostgreSQL does for one accepted job."""
+
+    def __init__(self, engine: AsyncEngine, trust: "_Trust") -> None:
+        self._engine = engine
+        self._trust = trust
+
+    async def run(self, statement: str, parameters: Sequence[object]) -> Sequence[asyncpg.Record]:
+        """Its rows. Raises SQLAlchemy's DBAPIError."""
+        pooled = await self._engine.raw_connection()
+        connection: asyncpg.Connection = pooled.driver_connection
+        try:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *parameters)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if connection.is_closed() or getattr(error, "sqlstate", None) == READ_ONLY_STATE:
+                self._trust.lose()
+                pooled.invalidate(error)
+            raise DBAPIError(None, None, error, hide_parameters=True) from error
+        except BaseException as error:
+            # Left on the way: what still comes over it would be the next one's.
+            pooled.invalidate(error)
+            raise
+        else:
+            return rows
+        finally:
+            pooled.close()
+
+
+def open_postgresql(url: str, **options: Any) -> tuple[AsyncEngine, Singles]:
     """Connects when first used. `options` are the engine's."""
 
     async def connect() -> Any:
@@ -58,25 +88,40 @@ def postgresql_engine(url: str, **options: Any) -> AsyncEngine:
             raise Unavailable(f"the ledger is not available: {reason}", retry_after_s=1) from error
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
-    event.listen(engine.sync_engine, "checkin", _note_use)
-    event.listen(engine.sync_engine, "checkout", _try_if_idle)
+    trust = _Trust()
+    event.listen(engine.sync_engine, "checkin", trust.note_use)
+    event.listen(engine.sync_engine, "checkout", trust.try_if_idle)
     event.listen(engine.sync_engine, "handle_error", _leave_the_former_primary)
-    return engine
+    return engine, Singles(engine, trust)
 
 
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["used"] = time.monotonic()
+class _Trust:
+    """In the pool's connections. One server is behind all of them: where one is lost, all are."""
 
+    def __init__(self) -> None:
+        self._lost_at = 0.0
 
-def _try_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
-    used = record.info.get("used")
-    if used is None or time.monotonic() - used < IDLE_S:
-        return
-    try:
-        connection.ping()
-    except Exception as error:
-        # All of them: one server was behind all.
-        raise InvalidatePoolError from error
+    def lose(self) -> None:
+        """In those that nobody has used since."""
+        self._lost_at = time.monotonic()
+
+    def note_use(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    def try_if_idle(
+        self, connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        used = record.info.get("used")
+        if used is None:
+            return
+        if used < self._lost_at:
+            raise InvalidatePoolError
+        if time.monotonic() - used < IDLE_S:
+            return
+        try:
+            connection.ping()
+        except Exception as error:
+            raise InvalidatePoolError from error
 
 
 def _leave_the_former_primary(context: ExceptionContext) -> None:

@@ -1,7 +1,7 @@
 """Rows of the ledger's tables to and from the domain's values. No statements."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -28,23 +28,29 @@ AnyRow = Row[Any]
 """A row of `jobs` or `attempts`: its columns have no static types."""
 
 
+STORED = tuple(field.name for field in fields(StoredObject))
+FRESH: Mapping[str, object] = {
+    "state": JobState.QUEUED.value,
+    "reason": "",
+    "announced_at": NEVER,
+    "attempts": 0,
+    "failures": 0,
+    "interruptions": 0,
+    "cancel_requested": False,
+}
+"""What the rows of all jobs have in common that were just accepted."""
+
+
 def job_row(new: NewJob, *, now: datetime) -> dict[str, object]:
-    """The row of `jobs` for a job just accepted."""
+    """The row of `jobs` for a job just accepted, but for what is in FRESH."""
     return {
         "id": new.id,
         "service": new.service,
         "service_uid": new.service_uid,
         "cause": new.cause.value,
         "owner": new.owner,
-        "state": JobState.QUEUED.value,
-        "reason": "",
         "created_at": now,
         "queued_at": now,
-        "announced_at": NEVER,
-        "attempts": 0,
-        "failures": 0,
-        "interruptions": 0,
-        "cancel_requested": False,
         "payload_size": new.payload.size_bytes if new.payload else None,
         "payload_key": new.payload.key if new.payload else None,
         "stored": _stored_document(new.stored) if new.stored else None,
@@ -116,7 +122,10 @@ def _kept(document: Mapping[str, Any]) -> Kept:
 
 
 def _stored_document(stored: StoredObject) -> dict[str, object]:
-    return asdict(stored) | {"modified_at": micros(stored.modified_at)}
+    # Not `asdict`, which copies every value: most jobs come by an object.
+    document: dict[str, object] = {name: getattr(stored, name) for name in STORED}
+    document["modified_at"] = micros(stored.modified_at)
+    return document
 
 
 def _stored(document: Mapping[str, Any]) -> StoredObject:
