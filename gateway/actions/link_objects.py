@@ -7,11 +7,13 @@ from typing import Literal
 
 from gateway.actions.hand_out_order import require_live
 from gateway.backends.connect import Backends
+from gateway.backends.objects.protocol import UploadPart
 from gateway.domain.deployed import Deployed
 from gateway.domain.event import StoredObject
 from gateway.domain.job import AttemptId, Job
 from gateway.domain.mark import METADATA_KEY, mark
 from gateway.domain.matching import puts
+from gateway.domain.parted import PARTS_LIMIT
 from gateway.domain.problems import Forbidden, Invalid, NotFound
 from gateway.staging.abreast import abreast
 
@@ -24,10 +26,14 @@ TYPE_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Wish:
+    """With an `upload` a PUT is that of its `part`: see `actions.upload_outputs`."""
+
     method: Literal["GET", "PUT"]
     bucket: str
     key: str
     content_type: str = "application/octet-stream"
+    upload: str = ""
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,20 @@ async def _link(backends: Backends, job: Job, deployed: Deployed, wish: Wish) ->
         if job.stored is None or (job.stored.bucket, job.stored.key) != (wish.bucket, wish.key):
             raise Forbidden(f"the attempt does not work on {wish.bucket}/{wish.key}")
         return ObjectLink(_presign(backends, wish, {}))
-    if not puts(deployed.service, wish.bucket, wish.key):
-        raise Forbidden(f"no output rule of the service puts anything at {wish.bucket}/{wish.key}")
-    ours = mark(service_uid=deployed.uid, job=job.id, bucket=wish.bucket, key=wish.key)
-    if len(wish.content_type) > TYPE_LIMIT or not wish.content_type.isprintable():
-        raise Invalid("links: a content type is needed", field="links")
+    ours = require_output(job, deployed, wish)
+    if wish.upload:
+        return ObjectLink(_presign_part(backends, wish))
     headers = {"content-type": wish.content_type, f"x-amz-meta-{METADATA_KEY}": ours}
     return ObjectLink(_presign(backends, wish, headers), headers, await _there(backends, wish))
+
+
+def require_output(job: Job, deployed: Deployed, wish: Wish) -> str:
+    """The mark of what is put there. Raises Forbidden where no rule puts anything, Invalid."""
+    if not puts(deployed.service, wish.bucket, wish.key):
+        raise Forbidden(f"no output rule of the service puts anything at {wish.bucket}/{wish.key}")
+    if len(wish.content_type) > TYPE_LIMIT or not wish.content_type.isprintable():
+        raise Invalid("a content type is needed", field="content_type")
+    return mark(service_uid=deployed.uid, job=job.id, bucket=wish.bucket, key=wish.key)
 
 
 async def _there(backends: Backends, wish: Wish) -> StoredObject | None:
@@ -82,3 +95,10 @@ def _presign(backends: Backends, wish: Wish, headers: dict[str, str]) -> str:
         headers=headers,
         inside=True,
     )
+
+
+def _presign_part(backends: Backends, wish: Wish) -> str:
+    if not 1 <= wish.part <= PARTS_LIMIT:
+        raise Invalid(f"links: an upload has parts 1 to {PARTS_LIMIT}", field="links")
+    part, expires_s = UploadPart(wish.upload, wish.part), int(backends.settings.staging_limit_s)
+    return backends.objects.presign_part(wish.bucket, wish.key, part, expires_s=expires_s, now=backends.now())

@@ -9,11 +9,16 @@ from starlette.responses import Response, StreamingResponse
 from gateway.actions.accept_report import accept_report, keep_result
 from gateway.actions.hand_out_order import hand_out_order, read_payload
 from gateway.actions.link_objects import ObjectLink, Wish, link_objects
+from gateway.actions.upload_outputs import abort_upload, begin_upload, complete_upload
 from gateway.api.answers import JSON, empty_answer, json_answer, milliseconds
-from gateway.api.json_body import parse_object
+from gateway.api.json_body import parse_object, text, texts
 from gateway.api.operations import Ask
 from gateway.domain.job import AttemptId
+from gateway.domain.parted import PARTS_LIMIT
 from gateway.domain.problems import Invalid, Unauthenticated
+
+KNOWN = {"method": str, "bucket": str, "key": str, "content_type": str, "upload": str, "part": int}
+"""Of a wish."""
 
 
 async def order(ask: Ask) -> Response:
@@ -46,6 +51,31 @@ async def report(ask: Ask) -> Response:
     return empty_answer(204)
 
 
+async def begin(ask: Ask) -> Response:
+    attempt, (where, _) = _claimed(ask), await _upload(ask)
+    return json_answer({"upload": await begin_upload(ask.backends, attempt, where)})
+
+
+async def complete(ask: Ask) -> Response:
+    attempt, (where, body) = _claimed(ask), await _upload(ask)
+    stored = await complete_upload(ask.backends, attempt, where, texts(body, "etags", most=PARTS_LIMIT))
+    return json_answer({"etag": stored.etag, "size_bytes": stored.size_bytes})
+
+
+async def abort(ask: Ask) -> Response:
+    attempt, (where, _) = _claimed(ask), await _upload(ask)
+    await abort_upload(ask.backends, attempt, where)
+    return empty_answer(204)
+
+
+async def _upload(ask: Ask) -> tuple[Wish, dict[str, Any]]:
+    """Which one, and all that the body says."""
+    body = parse_object(await ask.incoming.whole())
+    kind = text(body, "content_type", default="application/octet-stream")
+    where = Wish("PUT", text(body, "bucket"), text(body, "key"), kind, upload=text(body, "upload"))
+    return where, body
+
+
 def _claimed(ask: Ask) -> AttemptId:
     """The attempt of the path, if the claim is one for it."""
     if ask.caller.name != ask.path["attempt"]:
@@ -54,10 +84,10 @@ def _claimed(ask: Ask) -> AttemptId:
 
 
 def _wish(given: object) -> Wish:
-    known = {"method", "bucket", "key", "content_type"}
-    texts = isinstance(given, dict) and all(isinstance(one, str) for one in given.values())
-    if not isinstance(given, dict) or not texts or not {"method", "bucket", "key"} <= given.keys() <= known:
+    if not isinstance(given, dict) or not {"method", "bucket", "key"} <= given.keys() <= KNOWN.keys():
         raise Invalid("links: method, bucket and key are needed", field="links")
+    if any(type(one) is not KNOWN[name] for name, one in given.items()):
+        raise Invalid("links: all are texts, but the part a whole number", field="links")
     if given["method"] not in ("GET", "PUT"):
         raise Invalid("links: the method is GET or PUT", field="links")
     return Wish(**given)

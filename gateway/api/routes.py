@@ -30,6 +30,8 @@ BUCKET = "`bucket_name`, `visibility` (private, restricted, public), `allowed_us
 EMPTY = "Empty"
 REPORT_LIMIT = 32 << 20
 """With 10,000 outputs of the longest names in it, bytes."""
+COMPLETION_LIMIT = 2 << 20
+"""With the eTags of 10,000 parts in it, bytes."""
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -328,7 +330,34 @@ OPERATIONS: tuple[Operation, ...] = (
         attempts.links,
         "Links by which the pod gets its input and puts its outputs",
         Access.CLAIM,
-        takes="`links`: a list of `method` (GET, PUT), `bucket`, `key`, `content_type`",
+        takes="`links`: a list of `method` (GET, PUT), `bucket`, `key`, `content_type`; `upload` and `part`"
+        " for a part of one",
+    ),
+    Operation(
+        "POST",
+        "/v1/attempts/{attempt}/uploads",
+        attempts.begin,
+        "Begin an upload in parts of a large output",
+        Access.CLAIM,
+        takes="`bucket`, `key`, `content_type`",
+    ),
+    Operation(
+        "POST",
+        "/v1/attempts/{attempt}/uploads/complete",
+        attempts.complete,
+        "Make the output of the parts that were put",
+        Access.CLAIM,
+        takes="`bucket`, `key`, `upload`, `etags` of all parts in their order",
+        most=lambda _: COMPLETION_LIMIT,
+    ),
+    Operation(
+        "POST",
+        "/v1/attempts/{attempt}/uploads/abort",
+        attempts.abort,
+        "Give an upload up, with its parts",
+        Access.CLAIM,
+        {204: EMPTY},
+        takes="`bucket`, `key`, `upload`",
     ),
     Operation(
         "PUT",

@@ -1,7 +1,7 @@
 """Chunks: bytes between files and whoever sends or takes them, never a whole file in memory."""
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -12,8 +12,9 @@ CHUNK = 3 << 16
 """A multiple of three, so that the Base64 of the chunks is that of the whole, bytes."""
 
 
-async def read_chunks(opening: Callable[[], BinaryIO]) -> AsyncIterator[bytes]:
-    """All of the file in chunks of `CHUNK` bytes but the last. Raises Unavailable."""
+async def read_chunks(opening: Callable[[], BinaryIO]) -> AsyncGenerator[bytes, None]:
+    """All of the file in chunks of `CHUNK` bytes but the last; whoever stops before closes it. Raises
+    Unavailable."""
     with disk_problems("reading a file"):
         file = await to_thread(opening)
     with file:
@@ -25,7 +26,7 @@ async def read_chunks(opening: Callable[[], BinaryIO]) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def read_file(path: Path) -> AsyncIterator[bytes]:
+def read_file(path: Path) -> AsyncGenerator[bytes, None]:
     """As `read_chunks`."""
     return read_chunks(lambda: path.open("rb"))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.domain.parted import LARGEST_BYTES
 from gateway.domain.problems import TooLarge
 
 FILES_LIMIT = 10_000
@@ -45,7 +46,8 @@ class Outputs:
 
 
 def find_outputs(folder: Path, *, limit_bytes: int) -> Outputs:
-    """Blocking. Raises TooLarge for more than `FILES_LIMIT` files or `limit_bytes` together."""
+    """Blocking. Raises TooLarge for more than `FILES_LIMIT` files or `limit_bytes` together, or for a file
+    that no store holds as one object."""
     files: list[Output] = []
     skipped: list[str] = []
     size = 0
@@ -55,13 +57,17 @@ def find_outputs(folder: Path, *, limit_bytes: int) -> Outputs:
         if not entry.is_file(follow_symlinks=False):
             skipped.append(f"{printable(name)}: not a plain file")
             continue
-        size += entry.stat(follow_symlinks=False).st_size
         files.append(_output(name, entry))
+        size += files[-1].size_bytes
         if len(files) > FILES_LIMIT:
             raise TooLarge(f"the script left more than {FILES_LIMIT} output files, which is the limit")
         if size > limit_bytes:
             raise TooLarge(
                 f"the script left more than {limit_bytes} bytes of output, which is the limit (OUTPUT_LIMIT)"
+            )
+        if files[-1].size_bytes > LARGEST_BYTES:
+            raise TooLarge(
+                f"{printable(name)} has more than {LARGEST_BYTES} bytes, which is the most of one object"
             )
     files.sort(key=lambda output: os.fsencode(output.name))
     return Outputs(tuple(files), tuple(skipped[:FILES_LIMIT]))

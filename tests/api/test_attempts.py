@@ -1,6 +1,7 @@
 """What the pod of an attempt asks of the gateway: with its claim, for its own attempt, while it is live."""
 
 import json
+import secrets
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from gateway.actions.upload_outputs import drop_uploads
 from gateway.backends.objects.protocol import OWN_BUCKET
 from gateway.domain.claim import make_claim
 from gateway.domain.job import (
@@ -24,10 +26,22 @@ from gateway.domain.job import (
     result_key,
 )
 from gateway.domain.mark import written_by
+from gateway.domain.problems import NotFound
 from gateway.domain.work_order import read_work_order
 from tests.api.gateway_rig import Gateway
 
-ROUTES = [("GET", "order"), ("GET", "payload"), ("POST", "links"), ("PUT", "result"), ("POST", "report")]
+ROUTES = [
+    ("GET", "order"),
+    ("GET", "payload"),
+    ("POST", "links"),
+    ("POST", "uploads"),
+    ("POST", "uploads/complete"),
+    ("POST", "uploads/abort"),
+    ("PUT", "result"),
+    ("POST", "report"),
+]
+JSON_BODIES = {"links": b'{"links": []}', "uploads": b"{}", "uploads/complete": b"{}", "uploads/abort": b"{}"}
+PART_LEAST = 5 << 20
 
 
 class Pod:
@@ -83,8 +97,7 @@ async def test_the_door_is_closed_once_the_attempt_is_over(
     now = idle_gateway.backends.now()
     lost = Ending(attempt.id, EndReason.INTERRUPTED)
     await idle_gateway.backends.ledger.settle(lost, state=JobState.WAITING, reason="", due_at=now, now=now)
-    body = b'{"links": []}' if what == "links" else b"x"
-    answer = await Pod(idle_gateway, attempt).ask(method, what, content=body)
+    answer = await Pod(idle_gateway, attempt).ask(method, what, content=JSON_BODIES.get(what, b"x"))
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
 
 
@@ -142,6 +155,126 @@ async def test_nothing_else_is_linked(idle_gateway: Gateway, method: str, bucket
     rules = [{"storage_provider": "minio", "path": "narrow/out", "suffix": ["txt"]}]
     pod = Pod(idle_gateway, await claimed(idle_gateway, output=rules))
     assert (await pod.link(method, bucket, key)).status_code == 403
+
+
+class Parted:
+    """An upload that a pod has begun."""
+
+    def __init__(self, pod: Pod, upload: str, where: dict[str, str]) -> None:
+        self.pod, self.where, self.bucket = pod, {**where, "upload": upload}, where["bucket"]
+
+    async def put(self, number: int, content: bytes) -> str:
+        """The part's eTag."""
+        wish = {"method": "PUT", **self.where, "part": number}
+        (link,) = (await self.pod.ask("POST", "links", json={"links": [wish]})).json()["links"]
+        answer = await self.pod.gateway.store.put(link["url"], headers=link["headers"], content=content)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["ETag"].strip('"')
+
+    async def noted(self) -> int:
+        """How many uploads of its attempt are known to be open."""
+        prefix = f"uploads/{self.pod.attempt.id}/"
+        return len((await self.pod.gateway.backends.objects.list(OWN_BUCKET, prefix=prefix)).objects)
+
+    async def complete(self, *etags: str) -> httpx.Response:
+        return await self.pod.ask("POST", "uploads/complete", json={**self.where, "etags": etags})
+
+
+async def begun(gateway: Gateway) -> Parted:
+    """In a bucket of its own."""
+    bucket = f"large{secrets.token_hex(6)}"
+    rules = [{"storage_provider": "minio", "path": f"{bucket}/out", "suffix": ["txt"]}]
+    pod = Pod(gateway, await claimed(gateway, output=rules))
+    where = {"bucket": bucket, "key": "out/a b.txt"}
+    answer = await pod.ask("POST", "uploads", json={**where, "content_type": "text/x"})
+    return Parted(pod, answer.json()["upload"], where)
+
+
+async def test_a_large_output_is_put_in_parts_by_links_with_our_mark(idle_gateway: Gateway) -> None:
+    upload = await begun(idle_gateway)
+    etags = [await upload.put(1, b"a" * PART_LEAST), await upload.put(2, b"b")]
+    assert (await idle_gateway.backends.objects.list(upload.bucket)).objects == ()
+    assert await upload.noted() == 1
+    answer = await upload.complete(*etags)
+    stored = await idle_gateway.backends.objects.stat(upload.bucket, "out/a b.txt")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"etag": stored.etag, "size_bytes": stored.size_bytes},
+    )
+    deployed = idle_gateway.backends.registry.get(job_of(upload.pod.attempt.id)[0].rpartition("-")[0])
+    assert deployed is not None
+    assert written_by(stored.mark, service_uid=deployed.uid, bucket=upload.bucket, key="out/a b.txt")
+    assert await upload.noted() == 0
+
+
+async def test_completing_again_tells_the_same_and_makes_nothing(idle_gateway: Gateway) -> None:
+    upload = await begun(idle_gateway)
+    etag = await upload.put(1, b"all")
+    first = await upload.complete(etag)
+    before = await idle_gateway.backends.objects.stat(upload.bucket, "out/a b.txt")
+    again = await upload.complete(etag)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert await idle_gateway.backends.objects.stat(upload.bucket, "out/a b.txt") == before
+    assert (await upload.complete("0" * 32)).status_code == 404
+
+
+async def test_an_upload_that_is_given_up_is_gone_with_its_note(idle_gateway: Gateway) -> None:
+    upload = await begun(idle_gateway)
+    etag = await upload.put(1, b"all")
+    for _ in range(2):
+        assert (await upload.pod.ask("POST", "uploads/abort", json=upload.where)).status_code == 204
+    assert (await upload.complete(etag)).status_code == 404
+    assert await upload.noted() == 0
+
+
+async def test_a_part_that_is_not_there_or_too_small_is_told(idle_gateway: Gateway) -> None:
+    upload = await begun(idle_gateway)
+    etags = [await upload.put(1, b"small"), await upload.put(2, b"last")]
+    for wrong in ([], ["0" * 32], [*etags], [*etags, "0" * 32], ["no digest"]):
+        assert (await upload.complete(*wrong)).status_code == 400, wrong
+
+
+@pytest.mark.parametrize("what", ["uploads", "uploads/complete", "uploads/abort"])
+async def test_uploads_go_nowhere_but_where_a_rule_lets_them(idle_gateway: Gateway, what: str) -> None:
+    upload = await begun(idle_gateway)
+    for bucket, key in ((upload.bucket, "out/a.png"), ("other", "out/a.txt"), (OWN_BUCKET, "results/x")):
+        body = {**upload.where, "bucket": bucket, "key": key, "etags": ["0" * 32]}
+        assert (await upload.pod.ask("POST", what, json=body)).status_code == 403
+    wish = {"method": "PUT", **upload.where, "key": "out/a.png", "part": 1}
+    assert (await upload.pod.ask("POST", "links", json={"links": [wish]})).status_code == 403
+    for part in (0, 10_001, "1"):
+        wish = {"method": "PUT", **upload.where, "part": part}
+        assert (await upload.pod.ask("POST", "links", json={"links": [wish]})).status_code == 400
+
+
+async def test_what_a_pod_left_is_aborted_once_its_attempt_is_over_and_not_before(
+    idle_gateway: Gateway,
+) -> None:
+    left, goes_on = await begun(idle_gateway), await begun(idle_gateway)
+    etags = [await left.put(1, b"left"), await goes_on.put(1, b"goes on")]
+    await drop_uploads(idle_gateway.backends)
+    assert (await left.noted(), await goes_on.noted()) == (1, 1)
+    now, lost = idle_gateway.backends.now(), Ending(left.pod.attempt.id, EndReason.INTERRUPTED)
+    await idle_gateway.backends.ledger.settle(lost, state=JobState.WAITING, reason="", due_at=now, now=now)
+    assert (await left.complete(etags[0])).status_code == 409
+    await drop_uploads(idle_gateway.backends)
+    with pytest.raises(NotFound):
+        await idle_gateway.backends.objects.complete_upload(
+            left.bucket, "out/a b.txt", left.where["upload"], [(1, etags[0])]
+        )
+    assert (await left.noted(), await goes_on.noted()) == (0, 1)
+    assert (await goes_on.complete(etags[1])).status_code == 200
+    assert await goes_on.noted() == 0
+
+
+async def test_an_upload_whose_bucket_is_gone_leaves_no_note(idle_gateway: Gateway) -> None:
+    upload = await begun(idle_gateway)
+    await upload.put(1, b"lost")
+    await idle_gateway.backends.objects.remove_bucket(upload.bucket)
+    now, lost = idle_gateway.backends.now(), Ending(upload.pod.attempt.id, EndReason.INTERRUPTED)
+    await idle_gateway.backends.ledger.settle(lost, state=JobState.WAITING, reason="", due_at=now, now=now)
+    await drop_uploads(idle_gateway.backends)
+    assert await upload.noted() == 0
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"links": [1]}', b'{"links": [{"method": "DELETE"}]}'])

@@ -4,22 +4,27 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
-from gateway.backends.objects.embedded.store import open_embedded
-from gateway.backends.objects.protocol import OWN_BUCKET, Objects, Provider
+from gateway.backends.objects.embedded.face.app import build_face
+from gateway.backends.objects.embedded.store import EmbeddedObjects, open_embedded
+from gateway.backends.objects.protocol import OWN_BUCKET, Objects, Provider, UploadPart
 from gateway.backends.objects.s3.place import Place
 from gateway.backends.objects.s3.store import open_s3
+from gateway.domain.parted import parted_etag
 from gateway.domain.problems import Forbidden, Invalid, NotFound, TooLarge
+from gateway.staging.etag import file_etag
 from tests.servers.minio import minio
 from tests.servers.versitygw import versitygw
 
 OBJECT_LIMIT = 20 << 20
+PART_LEAST = 5 << 20
 
 IMPLEMENTATIONS = [
     "embedded",
@@ -65,6 +70,14 @@ async def objects(opened: Opened) -> AsyncIterator[Objects]:
         yield store
 
 
+@pytest.fixture
+async def reached(objects: Objects) -> AsyncIterator[httpx.AsyncClient]:
+    """Where the store's links lead to."""
+    transport = httpx.ASGITransport(build_face(objects)) if isinstance(objects, EmbeddedObjects) else None
+    async with httpx.AsyncClient(transport=transport, timeout=30) as http:
+        yield http
+
+
 async def chunks(*each: bytes) -> AsyncIterator[bytes]:
     for chunk in each:
         yield chunk
@@ -72,6 +85,20 @@ async def chunks(*each: bytes) -> AsyncIterator[bytes]:
 
 async def content(objects: Objects, key: str, *, start: int = 0, end: int | None = None) -> bytes:
     return b"".join([chunk async for chunk in objects.read("things", key, start=start, end=end)])
+
+
+def part_link(objects: Objects, upload: str, number: int) -> str:
+    part = UploadPart(upload, number)
+    return objects.presign_part("things", "in/k", part, expires_s=60, now=datetime.now(UTC))
+
+
+async def put_part(
+    objects: Objects, reached: httpx.AsyncClient, upload: str, number: int, part: bytes
+) -> str:
+    """Its eTag."""
+    answer = await reached.put(part_link(objects, upload, number), content=part)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["ETag"].strip('"')
 
 
 async def put_all(objects: Objects, keys: Iterable[str]) -> None:
@@ -295,7 +322,7 @@ async def test_a_walk_passes_every_object_once(objects: Objects) -> None:
         _ = [page async for page in objects.walk("nowhere")]
 
 
-async def test_a_long_body_is_one_object_and_read_in_pieces(objects: Objects) -> None:
+async def test_a_long_body_is_one_object_and_read_in_pieces(objects: Objects, tmp_path: Path) -> None:
     piece = bytes(range(256)) * 4096
     stored = await objects.put("things", "long", chunks(*[piece] * 18), mark="m")
     assert stored.size_bytes == 18 << 20
@@ -305,6 +332,9 @@ async def test_a_long_body_is_one_object_and_read_in_pieces(objects: Objects) ->
         digest.update(chunk)
         longest = max(longest, len(chunk))
     assert digest.digest() == hashlib.sha256(piece * 18).digest()
+    (tmp_path / "file").write_bytes(piece * 18)
+    with (tmp_path / "file").open("rb") as file:
+        assert file_etag(file, like=stored.etag) == stored.etag
     assert longest <= 1 << 20
 
 
@@ -329,6 +359,39 @@ async def test_an_upload_in_parts_is_nothing_until_it_is_complete(objects: Objec
     await objects.abort_upload("things", "k", upload)
     with pytest.raises(NotFound):
         await objects.complete_upload("things", "k", upload, [(1, "0" * 32)])
+
+
+async def test_parts_put_by_links_become_one_object_all_at_once(
+    objects: Objects, reached: httpx.AsyncClient
+) -> None:
+    parts = (b"a" * PART_LEAST, b"b" * PART_LEAST, b"c")
+    upload = await objects.begin_upload("things", "in/k", content_type="text/x", mark="m")
+    wrong = await put_part(objects, reached, upload, 2, b"x" * PART_LEAST)
+    etags = [await put_part(objects, reached, upload, n, part) for n, part in enumerate(parts, 1)]
+    assert wrong not in etags
+    assert (await objects.list("things")).objects == ()
+    stored = await objects.complete_upload("things", "in/k", upload, list(enumerate(etags, 1)))
+    assert (stored.size_bytes, stored.mark) == (2 * PART_LEAST + 1, "m")
+    assert stored.etag == parted_etag(hashlib.md5(part).digest() for part in parts)
+    assert stored == await objects.stat("things", "in/k")
+    assert await content(objects, "in/k") == b"".join(parts)
+    with suppress(NotFound):
+        assert stored == await objects.complete_upload("things", "in/k", upload, list(enumerate(etags, 1)))
+
+
+async def test_an_aborted_upload_takes_no_part_and_leaves_what_was_there(
+    objects: Objects, reached: httpx.AsyncClient
+) -> None:
+    await objects.put("things", "in/k", chunks(b"old"))
+    upload = await objects.begin_upload("things", "in/k")
+    etag = await put_part(objects, reached, upload, 1, b"new")
+    link = part_link(objects, upload, 2)
+    await objects.abort_upload("things", "in/k", upload)
+    refused = await reached.put(link, content=b"late")
+    assert (refused.status_code, b"NoSuchUpload" in refused.content) == (404, True)
+    with pytest.raises(NotFound):
+        await objects.complete_upload("things", "in/k", upload, [(1, etag)])
+    assert await content(objects, "in/k") == b"old"
 
 
 async def test_watching_is_said_again_and_again(objects: Objects) -> None:

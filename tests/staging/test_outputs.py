@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.parted import LARGEST_BYTES
 from gateway.domain.problems import TooLarge
 from gateway.staging import outputs
 from gateway.staging.outputs import Outputs, find_outputs
@@ -65,6 +66,16 @@ def test_folders_nested_deeper_than_a_path_may_be_long_are_told(tmp_path: Path) 
     assert [file.name for file in found.files] == ["a"]
     assert "name too long" in found.skipped[0]
     subprocess.run(["rm", "-rf", tmp_path / ("d" * 250)], check=True)
+
+
+def test_a_file_that_no_store_holds_as_one_object_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(LARGEST_BYTES)
+    assert find_outputs(tmp_path, limit_bytes=LARGEST_BYTES).files[0].size_bytes == LARGEST_BYTES
+    with (tmp_path / "huge").open("ab") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    with pytest.raises(TooLarge, match="huge has more than"):
+        find_outputs(tmp_path, limit_bytes=2 * LARGEST_BYTES)
 
 
 def test_too_many_files_or_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
-"""The gateway as a pod sees it: with a claim, for one attempt. What may be better later is asked again for as
-long as the gateway may take to come back."""
+"""The gateway as a pod sees it: with a claim, for one attempt; many may ask at once. What may be better later
+is asked again for as long as the gateway may take to come back."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from gateway.domain.problems import Problem, Unavailable
 from gateway.domain.work_order import WorkOrder, read_work_order
 from gateway.staging.chunks import CHUNK
+from workers.pod.connections import Connections
 from workers.pod.http import Http
 
 PATIENCE_S = 120.0
@@ -21,32 +22,49 @@ class Gateway:
     def __init__(self, url: str, attempt: str, claim: str) -> None:
         self._base = f"{url.rstrip('/')}/v1/attempts/{attempt}"
         self._headers = {"Authorization": f"Bearer {claim}"}
-        self._http = Http()
+        self._connections = Connections()
 
     async def order(self) -> WorkOrder:
         """Raises Conflict if the attempt is over, Unauthenticated, Unavailable, Invalid."""
         return read_work_order(await self._ask("GET", "order"))
 
-    async def links(self, wishes: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    async def links(self, wishes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """In order, `url`, `headers`, `there` of each: see `actions.link_objects`."""
-        body = json.dumps({"links": wishes}).encode()
+        body = _json({"links": wishes})
         found: list[dict[str, Any]] = json.loads(await self._ask("POST", "links", body=body))["links"]
         return found
 
+    async def begin_upload(self, where: Mapping[str, str]) -> str:
+        """Its id. `where` has `bucket`, `key`, `content_type`; see `actions.upload_outputs` for this and the
+        next two. When it is asked again the first one may be there too: the gateway knows of it."""
+        begun: str = json.loads(await self._ask("POST", "uploads", body=_json(where)))["upload"]
+        return begun
+
+    async def complete_upload(self, where: Mapping[str, str], etags: Sequence[str]) -> str:
+        """The object's eTag. `where` has the `upload`, too."""
+        body = _json({**where, "etags": etags})
+        made: str = json.loads(await self._ask("POST", "uploads/complete", body=body))["etag"]
+        return made
+
+    async def abort_upload(self, where: Mapping[str, str], *, patience_s: float = PATIENCE_S) -> None:
+        await self._ask("POST", "uploads/abort", body=_json(where), patience_s=patience_s)
+
     async def payload(self) -> AsyncIterator[bytes]:
-        answer = await self._send("GET", "payload")
-        async for chunk in read_answer(answer):
-            yield chunk
+        with self._connections.one() as http:
+            answer = await self._send(http, "GET", "payload")
+            async for chunk in read_answer(answer):
+                yield chunk
 
     async def keep_result(self, file: BinaryIO, size_bytes: int) -> None:
-        answer = await self._send("PUT", "result", body=file, size_bytes=size_bytes)
-        await asyncio.to_thread(answer.read)
+        with self._connections.one() as http:
+            answer = await self._send(http, "PUT", "result", body=file, size_bytes=size_bytes)
+            await asyncio.to_thread(answer.read)
 
     async def report(self, report: bytes, *, patience_s: float = PATIENCE_S) -> None:
         await self._ask("POST", "report", body=report, patience_s=patience_s)
 
     def close(self) -> None:
-        self._http.close()
+        self._connections.close()
 
     async def _ask(
         self, method: str, what: str, *, body: bytes | None = None, patience_s: float = PATIENCE_S
@@ -54,8 +72,9 @@ class Gateway:
         until, pause_s = time.monotonic() + patience_s, PAUSE_S
         while True:
             try:
-                answer = await self._send(method, what, body=body, size_bytes=len(body or b""))
-                return await asyncio.to_thread(_whole, answer)
+                with self._connections.one() as http:
+                    answer = await self._send(http, method, what, body=body, size_bytes=len(body or b""))
+                    return await asyncio.to_thread(_whole, answer)
             except Unavailable:
                 if time.monotonic() + pause_s > until:
                     raise
@@ -63,12 +82,18 @@ class Gateway:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _send(
-        self, method: str, what: str, *, body: bytes | BinaryIO | None = None, size_bytes: int = 0
+        self,
+        http: Http,
+        method: str,
+        what: str,
+        *,
+        body: bytes | BinaryIO | None = None,
+        size_bytes: int = 0,
     ) -> HTTPResponse:
         url = f"{self._base}/{what}"
         try:
             return await asyncio.to_thread(
-                self._http.send, method, url, headers=self._headers, body=body, size_bytes=size_bytes
+                http.send, method, url, headers=self._headers, body=body, size_bytes=size_bytes
             )
         except Problem as problem:
             problem.detail = f"the gateway: {problem.detail}"
@@ -82,6 +107,10 @@ async def read_answer(answer: HTTPResponse) -> AsyncIterator[bytes]:
             yield chunk
     except (OSError, HTTPException) as error:
         raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()
 
 
 def _whole(answer: HTTPResponse) -> bytes:

@@ -32,6 +32,8 @@ PROBLEMS: dict[int, type[Problem]] = {
     507: StorageFull,
 }
 DETAIL_BYTES = 2048
+TOO_LARGE = "<Code>EntityTooLarge</Code>"
+"""What stores answer 400 with."""
 
 
 class Http:
@@ -118,6 +120,8 @@ def _refusal(answer: http.client.HTTPResponse) -> Problem:
         answer.read()
     except (OSError, http.client.HTTPException) as error:
         return Unavailable(f"the answer {answer.status} was cut: {type(error).__name__}")
+    if TOO_LARGE in told:
+        return TooLarge("the object store does not take an object this large")
     kind = PROBLEMS.get(answer.status, Unavailable if answer.status in (408, 425, 429) else None)
     if kind is None:
         kind = Unavailable if answer.status >= 500 else Invalid

@@ -3,25 +3,22 @@ credential. What is the gateway's own goes through the gateway."""
 
 import asyncio
 import mimetypes
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from http.client import HTTPResponse
-from io import BytesIO
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
 
 from gateway.domain.event import StoredObject
 from gateway.domain.job import AttemptId, log_key, result_key
-from gateway.domain.problems import Forbidden, NotFound
-from gateway.staging.disk import disk_problems
+from gateway.domain.parted import part_bytes
+from gateway.domain.problems import Forbidden, NotFound, Unavailable
+from workers.pod.connections import Connections
 from workers.pod.gateway import Gateway, read_answer
 from workers.pod.http import Http
+from workers.pod.laying import Laying, Piece
 from workers.pod.links import Link, PutLinks
+from workers.pod.upload import PAUSES_S, Upload
 
-IN_MEMORY = 8 << 20
-"""A larger body is laid on the disk before it is sent: a store wants its length first, bytes."""
 LINKS_KEPT = 256
 """Of places that were asked about and not put to yet. What was dropped is asked for again."""
 
@@ -31,15 +28,23 @@ class PodStore:
     script's own output is its container's, which the watch reads."""
 
     def __init__(
-        self, gateway: Gateway, attempt: AttemptId, own_bucket: str, spool: Path, *, verify: bool
+        self,
+        gateway: Gateway,
+        attempt: AttemptId,
+        own_bucket: str,
+        spool: Path,
+        *,
+        verify: bool,
+        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
+        """`pauses_s` before a part of a large output is put again, each."""
         self.notes = ""
         self._gateway = gateway
         self._attempt = attempt
         self._own_bucket = own_bucket
         self._spool = spool
-        self._verify = verify
-        self._idle: list[Http] = []
+        self._pauses_s = pauses_s
+        self._connections = Connections(verify=verify)
         self._put_links = PutLinks(gateway)
         self._kept: dict[tuple[str, str], Link] = {}
 
@@ -49,7 +54,7 @@ class PodStore:
                 yield chunk
             return
         (link,) = await self._gateway.links([{"method": "GET", "bucket": bucket, "key": key}])
-        with self._connections() as http:
+        with self._connections.one() as http:
             answer = await _send(http, "GET", link, bucket)
             async for chunk in read_answer(answer):
                 yield chunk
@@ -74,54 +79,40 @@ class PodStore:
         content_type: str = "application/octet-stream",
         mark: str = "",  # noqa: ARG002  # the link brings the mark, which is the gateway's to say
     ) -> StoredObject:
-        file, size_bytes = await self._laid_down(body)
-        etag = ""
-        with file:
-            if bucket != self._own_bucket:
-                etag = await self._put_linked(bucket, key, content_type, file, size_bytes)
-            elif key == log_key(self._attempt):
-                self.notes = file.read().decode("utf-8", "replace")
+        laying = Laying(body, self._spool)
+        if bucket != self._own_bucket:
+            etag, size_bytes = await self._put_linked(bucket, key, content_type, laying)
+            return StoredObject(bucket, key, etag, datetime.now(UTC), size_bytes=size_bytes)
+        whole = await laying.piece()
+        with whole.file:
+            if key == log_key(self._attempt):
+                self.notes = whole.file.read().decode("utf-8", "replace")
             elif key == result_key(self._attempt):
-                await self._gateway.keep_result(file, size_bytes)
+                await self._gateway.keep_result(whole.file, whole.size_bytes)
             else:
                 raise Forbidden(f"{key} is not this attempt's")
-        return StoredObject(bucket, key, etag, datetime.now(UTC), size_bytes=size_bytes)
+        return StoredObject(bucket, key, "", datetime.now(UTC), size_bytes=whole.size_bytes)
 
     def close(self) -> None:
-        for http in self._idle:
-            http.close()
+        self._connections.close()
 
-    async def _put_linked(self, bucket: str, key: str, kind: str, file: BinaryIO, size_bytes: int) -> str:
-        link = self._kept.pop((bucket, key), None) or await self._put_links.get(bucket, key, kind)
-        with self._connections() as http:
-            answer = await _send(http, "PUT", link, bucket, body=file, size_bytes=size_bytes)
-            await asyncio.to_thread(answer.read)
+    async def _put_linked(self, bucket: str, key: str, kind: str, laying: Laying) -> tuple[str, int]:
+        """Its eTag and size. In one request if it fits into a part, else in parts."""
+        link = self._kept.pop((bucket, key), None)
+        first = await laying.piece(part_bytes(1))
+        with first.file:
+            if not first.last:
+                where = {"bucket": bucket, "key": key, "content_type": kind}
+                upload = Upload(self._gateway, where, self._send_piece, pauses_s=self._pauses_s)
+                return await upload.put(first, laying), laying.taken_bytes
+            link = link or await self._put_links.get(bucket, key, kind)
+            return await self._send_piece(bucket, link, first), first.size_bytes
+
+    async def _send_piece(self, bucket: str, link: Link, piece: Piece) -> str:
+        with self._connections.one() as http:
+            answer = await _send(http, "PUT", link, bucket, piece=piece)
+            await asyncio.to_thread(_finish, answer)
         return (answer.getheader("ETag") or "").strip('"')
-
-    @contextmanager
-    def _connections(self) -> Iterator[Http]:
-        """For one at a time; after a failure nobody uses them again."""
-        http = self._idle.pop() if self._idle else Http(verify=self._verify)
-        try:
-            yield http
-        except BaseException:
-            http.close()
-            raise
-        self._idle.append(http)
-
-    async def _laid_down(self, body: AsyncIterator[bytes]) -> tuple[BinaryIO, int]:
-        """All of it, to be read from the start, and how many bytes."""
-        file: BinaryIO = BytesIO()
-        size_bytes = 0
-        async for chunk in body:
-            if size_bytes <= IN_MEMORY < size_bytes + len(chunk):
-                with disk_problems("laying down an output"):
-                    file = await asyncio.to_thread(_moved, file, self._spool)
-            size_bytes += len(chunk)
-            with disk_problems("laying down an output"):
-                await asyncio.to_thread(file.write, chunk)
-        file.seek(0)
-        return file, size_bytes
 
 
 def _kind(key: str) -> str:
@@ -130,8 +121,9 @@ def _kind(key: str) -> str:
 
 
 async def _send(
-    http: Http, method: str, link: Link, bucket: str, *, body: BinaryIO | None = None, size_bytes: int = 0
+    http: Http, method: str, link: Link, bucket: str, *, piece: Piece | None = None
 ) -> HTTPResponse:
+    body, size_bytes = (None, 0) if piece is None else (piece.file, piece.size_bytes)
     try:
         return await asyncio.to_thread(
             http.send, method, link["url"], headers=link["headers"], body=body, size_bytes=size_bytes
@@ -142,8 +134,8 @@ async def _send(
         raise NotFound(f"{what} is not there: {bucket}") from problem
 
 
-def _moved(file: BinaryIO, folder: Path) -> BinaryIO:
-    on_disk: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # whoever puts it closes it
-    file.seek(0)
-    on_disk.write(file.read())
-    return on_disk
+def _finish(answer: HTTPResponse) -> None:
+    try:
+        answer.read()
+    except (OSError, HTTPException) as error:
+        raise Unavailable(f"an answer was cut: {type(error).__name__}") from error

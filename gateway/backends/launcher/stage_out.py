@@ -7,10 +7,10 @@ Also done in a pod, so it imports little.
 """
 
 import asyncio
-import hashlib
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
@@ -26,6 +26,7 @@ from gateway.staging.abreast import abreast
 from gateway.staging.answer import find_answer
 from gateway.staging.chunks import read_chunks, read_file
 from gateway.staging.disk import disk_problems
+from gateway.staging.etag import file_etag
 from gateway.staging.log import entry, stamp
 from gateway.staging.outputs import Output, Outputs, find_outputs
 from gateway.staging.workspace import Workspace
@@ -59,7 +60,7 @@ async def stage_out(
     """The attempt's ending, its outputs, result and log stored. What cannot be stored is told in it; raises
     nothing."""
     staging = _Staging(store, own_bucket, record, workspace)
-    kept, trouble = Kept(), ""
+    kept, trouble = Kept(), None
     try:
         outputs, ended = await _outputs(workspace, ended, output_limit)
         if ended.reason in DELIVERING:
@@ -69,17 +70,19 @@ async def stage_out(
             kept = await staging.keep_result(outputs if succeeded else Outputs(()), kept)
         kept = await staging.keep_log(outputs, kept)
     except Problem as problem:
-        trouble = problem.detail
+        trouble = problem
     return _ending(record, ended, kept, trouble)
 
 
-def _ending(record: Leaving, ended: Ended, kept: Kept, trouble: str) -> Ending:
-    """A script that failed has failed, wherever its outputs are."""
+def _ending(record: Leaving, ended: Ended, kept: Kept, trouble: Problem | None) -> Ending:
+    """A script that failed has failed, wherever its outputs are. What is too large for a store is too much
+    output, and would be again."""
     reason, detail = ended.reason, ended.detail
     if trouble and reason is EndReason.EXITED and ended.exit_code == 0:
-        reason, detail = EndReason.STAGING, trouble
+        reason = EndReason.OUTPUT_LIMIT if isinstance(trouble, TooLarge) else EndReason.STAGING
+        detail = trouble.detail
     elif trouble:
-        detail = f"{detail}; its outputs could not be stored: {trouble}".removeprefix("; ")
+        detail = f"{detail}; its outputs could not be stored: {trouble.detail}".removeprefix("; ")
     return Ending(record.attempt, reason, exit_code=ended.exit_code, detail=detail, kept=kept)
 
 
@@ -154,26 +157,34 @@ class _Staging:
         ours = mark(service_uid=self.record.service_uid, job=job, bucket=bucket, key=key)
         if there is None or there.mark != ours or not await _same(there, output):
             kind = mimetypes.guess_type(output.name, strict=False)[0] or "application/octet-stream"
-            there = await self._put(
-                bucket, key, lambda: read_chunks(output.open), content_type=kind, mark=ours
-            )
+            try:
+                there = await self._put(
+                    bucket, key, lambda: read_chunks(output.open), content_type=kind, mark=ours
+                )
+            except TooLarge as problem:
+                what = f"{output.printable} has {output.size_bytes} bytes"
+                raise TooLarge(f"{what}: {problem.detail}") from problem
         return Delivered(bucket, key, there.size_bytes, there.etag)
 
     async def _put(
         self,
         bucket: str,
         key: str,
-        body: Callable[[], AsyncIterator[bytes]],
+        body: Callable[[], AsyncGenerator[bytes, None]],
         *,
         content_type: str = "application/octet-stream",
         mark: str = "",
     ) -> StoredObject:
-        for pause_s in PAUSES_S:
+        pauses = iter(PAUSES_S)
+        while True:
             try:
-                return await self.store.put(bucket, key, body(), content_type=content_type, mark=mark)
+                async with aclosing(body()) as chunks:
+                    return await self.store.put(bucket, key, chunks, content_type=content_type, mark=mark)
             except Unavailable:
-                await asyncio.sleep(pause_s)
-        return await self.store.put(bucket, key, body(), content_type=content_type, mark=mark)
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise
+            await asyncio.sleep(pause_s)
 
     def _notes(self, outputs: Outputs) -> bytes:
         """As entries of the log: what is in the output folder and in no bucket, and why."""
@@ -194,16 +205,17 @@ async def _same(there: StoredObject, output: Output) -> bool:
     if there.size_bytes != output.size_bytes:
         return False
     with disk_problems("reading an output"):
-        return there.etag == await asyncio.to_thread(_md5, output)
+        return there.etag == await asyncio.to_thread(_etag, output, like=there.etag)
 
 
-def _md5(output: Output) -> str:
+def _etag(output: Output, *, like: str) -> str:
     with output.open() as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return file_etag(file, like=like)
 
 
-async def _with_notes(chunks: AsyncIterator[bytes], notes: bytes) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        yield chunk
+async def _with_notes(log: AsyncGenerator[bytes, None], notes: bytes) -> AsyncGenerator[bytes, None]:
+    async with aclosing(log) as chunks:
+        async for chunk in chunks:
+            yield chunk
     if notes:
         yield notes

@@ -122,7 +122,8 @@ class Objects(Protocol):
         self, bucket: str, key: str, upload: str, parts: Sequence[tuple[int, str]]
     ) -> StoredObject:
         """The object made of these parts (number, eTag), by number; all but the last have at least 5 MiB.
-        Raises NotFound for an upload that is over, Invalid for parts that do not fit."""
+        Raises NotFound for an upload that is over, Invalid for parts that do not fit, TooLarge. Completed
+        again it is over, or told of again, as the store has it."""
         ...
 
     async def abort_upload(self, bucket: str, key: str, upload: str) -> None:

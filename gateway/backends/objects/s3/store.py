@@ -148,8 +148,12 @@ class S3Objects:
     async def complete_upload(
         self, bucket: str, key: str, upload: str, parts: Sequence[tuple[int, str]]
     ) -> StoredObject:
-        await uploads.complete_upload(self._connection, await self._named(bucket), key, upload, parts)
-        return await self.stat(bucket, key)
+        made = await uploads.complete_upload(self._connection, await self._named(bucket), key, upload, parts)
+        stored = await self.stat(bucket, key)
+        if stored.etag != made:
+            # versitygw takes every upload it does not know for a completed one, if something is there.
+            raise UploadMissing
+        return stored
 
     async def abort_upload(self, bucket: str, key: str, upload: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Uploads: a body of unknown length becomes one object, whole or not at all, with little memory.
+"""Uploads: a body of unknown length becomes one object, whole or not at all, with one part in memory.
 
 What fits into one part is put in one request, the rest as a multipart upload, which shows nothing until it is
 complete. One left by a kill is the store's to drop: see docs/object-stores.md.
@@ -14,18 +14,12 @@ from gateway.backends.objects.markup import document, element
 from gateway.backends.objects.s3.connection import Connection
 from gateway.backends.objects.s3.refusals import RETRY_S
 from gateway.domain.mark import METADATA_KEY
+from gateway.domain.parted import PARTS_LIMIT, part_bytes
 from gateway.domain.problems import Problem, TooLarge, Unavailable
 
-MIB = 1 << 20
-PARTS_LIMIT = 10_000
 ABORT_S = 10.0
 
 log = structlog.get_logger(__name__)
-
-
-def part_bytes(number: int) -> int:
-    """Of the part with this number, from 1: they grow, so that 10,000 hold some 480 GiB."""
-    return (8 << ((number - 1) // 2000)) * MIB
 
 
 def describing(content_type: str, mark: str) -> dict[str, str]:
