@@ -82,6 +82,18 @@ def test_a_file_is_told_of_and_its_output_is_back_in_the_bucket(told: tuple[Gate
     s3.close()
 
 
+def test_a_large_output_starts_others_and_not_its_own_service(told: tuple[GatewayProcess, Minio]) -> None:
+    gateway, _ = told
+    script = 'head -c 9000000 /dev/zero > "$TMP_OUTPUT_DIR/large"'
+    deploy(gateway, "writer", script, input=INPUT, output=INPUT)
+    deploy(gateway, "reader", input=INPUT)
+    with closing(gateway.s3()) as s3:
+        s3.put_object(Bucket="uploads", Key="in/small", Body=b"x")
+        wait_for(lambda: len(jobs(gateway, service="reader", state="succeeded")) == 2, within_s=30)
+        assert s3.head_object(Bucket="uploads", Key="in/large")["ETag"].endswith('-2"')
+    assert [job["input"]["key"] for job in jobs(gateway, service="writer")] == ["in/small"]
+
+
 def test_event_and_listing_are_the_same_job(tmp_path: Path) -> None:
     with running(tmp_path, RECONCILE_S="0.5") as (gateway, _):
         deploy(gateway, "same", input=INPUT)

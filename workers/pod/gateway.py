@@ -15,6 +15,8 @@ from workers.pod.connections import Connections
 from workers.pod.http import Http
 
 PATIENCE_S = 120.0
+COMPLETE_PATIENCE_S = 600.0
+"""A store may take minutes to make an object of many parts, and all of it is there already."""
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 
@@ -43,7 +45,8 @@ class Gateway:
     async def complete_upload(self, where: Mapping[str, str], etags: Sequence[str]) -> str:
         """The object's eTag. `where` has the `upload`, too."""
         body = _json({**where, "etags": etags})
-        made: str = json.loads(await self._ask("POST", "uploads/complete", body=body))["etag"]
+        answer = await self._ask("POST", "uploads/complete", body=body, patience_s=COMPLETE_PATIENCE_S)
+        made: str = json.loads(answer)["etag"]
         return made
 
     async def abort_upload(self, where: Mapping[str, str], *, patience_s: float = PATIENCE_S) -> None:
