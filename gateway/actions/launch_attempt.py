@@ -75,21 +75,29 @@ async def launch_claimed(backends: Backends, job: Job, deployed: Deployed) -> No
 @asynccontextmanager
 async def _held(backends: Backends, attempt: AttemptId) -> AsyncIterator[None]:
     """However long it takes, nobody takes it for left meanwhile."""
-    holding = asyncio.create_task(_hold(backends, attempt), name=f"hold {attempt}")
+    holding: list[asyncio.Task[None]] = []
+
+    def hold() -> None:
+        holding.append(asyncio.create_task(_hold(backends, attempt), name=f"hold {attempt}"))
+
+    # A task for those only that take long: a timer costs a tenth of it.
+    timer = asyncio.get_running_loop().call_later(HOLD_EVERY_S, hold)
     try:
         yield
     finally:
-        holding.cancel()
-        await asyncio.wait([holding])
+        timer.cancel()
+        for task in holding:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def _hold(backends: Backends, attempt: AttemptId) -> None:
     while True:
-        await asyncio.sleep(HOLD_EVERY_S)
         try:
             await backends.ledger.hold(attempt, now=backends.now())
         except Problem as problem:
             log.warning("attempt.not_held", attempt=attempt, why=problem.detail)
+        await asyncio.sleep(HOLD_EVERY_S)
 
 
 def order_attempt(backends: Backends, job: Job, deployed: Deployed) -> Order:

@@ -42,6 +42,11 @@ class Cluster:
     async def create(self, path: str, body: Mapping[str, Any]) -> Object:
         return await self._ask("POST", path, body=body)
 
+    async def create_unread(self, path: str, body: Mapping[str, Any]) -> None:
+        """The same for who needs nothing of the answer, which is the whole object and more."""
+        async with self._connection.request("POST", path, body=body, total_s=REQUEST_S) as answer:
+            await answer.read()
+
     async def replace(self, path: str, body: Mapping[str, Any]) -> Object:
         """Raises ClusterConflict if `metadata.resourceVersion` is given and not what stands there."""
         return await self._ask("PUT", path, body=body)

@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 CREATE_TRIES = 3
 """Of one create whose answer did not come: it may have been done, and the next one tells."""
+AT_ONCE = 16
+"""Creates under way: more of them only wait longer, each on a connection of its own, whose TLS handshake
+costs both ends as much as a create."""
 REPEAT_S = 5.0
 """An ending that was told, and not forgotten, is told again."""
 
@@ -72,6 +75,7 @@ class KubernetesLauncher:
         self._conclusion = conclusion
         self._now = now
         self._rate = Rate(settings.job_creates_s)
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._jobs = f"/apis/batch/v1/namespaces/{cluster.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{cluster.namespace}/pods"
 
@@ -136,9 +140,10 @@ class KubernetesLauncher:
     async def _create(self, order: Order, manifest: dict[str, Any]) -> None:
         """Raises Invalid, Unavailable, Forbidden."""
         for tries_left in reversed(range(CREATE_TRIES)):
-            await self._rate.turn()
             try:
-                await self._cluster.create(self._jobs, manifest)
+                async with self._places:
+                    await self._rate.turn()
+                    await self._cluster.create_unread(self._jobs, manifest)
             except ClusterConflict:
                 await self._recognise(order)
                 return

@@ -6,8 +6,6 @@ catches what that could not; it keeps the pod with its log and exit codes. The J
 delete them, and is for a pod that never gets a node.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,12 +24,8 @@ from gateway.domain.job import AttemptId
 from gateway.settings import Settings
 
 ATTEMPT_LABEL = "oscar-gateway/attempt"
-SERVICE_UID, SPEC, STOPPED = (
-    "oscar-gateway/service-uid",
-    "oscar-gateway/spec",
-    "oscar-gateway/stopped",
-)
-"""Annotations: whose the Job is; a digest of what it was made from; why its pod was told to end."""
+SERVICE_UID, STOPPED = "oscar-gateway/service-uid", "oscar-gateway/stopped"
+"""Annotations: whose the Job is; why its pod was told to end."""
 
 STOP_GRACE_S = 30
 UNPLACED_LIMIT_S = 7 * 86400
@@ -94,14 +88,13 @@ def job_manifest(order: Order, terms: Terms, *, claim: str) -> Manifest:
         },
         "template": {"metadata": {"labels": labels, "annotations": dict(service.annotations)}, "spec": pod},
     }
-    identity = {SERVICE_UID: order.deployed.uid, SPEC: _digest(order, terms)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": order.attempt,
             "labels": labels,
-            "annotations": {**service.annotations, **identity},
+            "annotations": {**service.annotations, SERVICE_UID: order.deployed.uid},
         },
         "spec": spec,
     }
@@ -153,9 +146,3 @@ def _pod_spec(order: Order, terms: Terms, claim: str) -> Manifest:
         spec["nodeSelector"] = {"kubernetes.io/hostname": service.interlink_node_name}
         spec["tolerations"] = [{"key": INTERLINK, "operator": "Exists"}]
     return spec
-
-
-def _digest(order: Order, terms: Terms) -> str:
-    """Of all but the claim, which is another one each time."""
-    text = json.dumps(_pod_spec(order, terms, ""), sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
