@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One more than there are cores: tests wait, too.
 WORKERS = $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
 
-.PHONY: demo run test test-services test-cluster cluster-demo chaos chaos-services check bench lock clean
+.PHONY: demo run test compiled test-compiled test-services test-cluster cluster-demo chaos chaos-services check bench lock clean
 
 demo: .venv/product .venv-examples/complete $(PHOTO)
 	@PROCESS_PATH=$(PROCESS_PATH) .venv/bin/python -u -m examples.demo
@@ -55,8 +55,17 @@ check: .venv/dev
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: .venv/product
-	@.venv/bin/python -m benchmarks
+# A copy of the project in build/compiled, in which what every call runs through is compiled, as it is in the image. Takes a C
+# compiler and Python's headers.
+compiled: .venv/dev $(PHOTO)
+	@.venv/bin/python scripts/compile build/compiled
+
+test-compiled: compiled
+	@cd build/compiled && ../../.venv/bin/pytest -q -n $(WORKERS) --dist worksteal -m "not kill and not services and not cluster"
+
+# All, or those named: make bench NAMES="passing together"
+bench: compiled
+	@cd build/compiled && ../../.venv/bin/python -m benchmarks $(NAMES)
 
 # Newest versions that fit; dev and examples agree with the product's.
 LOCK = build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
@@ -64,8 +73,9 @@ lock: .venv/product
 	@.venv/bin/python -m venv build/uv
 	@build/uv/bin/pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) pyproject.toml --group compile -c requirements.lock -o requirements-compile.lock
 	@$(LOCK) --group examples -c requirements.lock -o requirements-examples.lock
-	@$(LOCK) pyproject.toml --group dev --group examples -c requirements.lock -c requirements-examples.lock -o requirements-dev.lock
+	@$(LOCK) pyproject.toml --group dev --group examples -c requirements.lock -c requirements-compile.lock -c requirements-examples.lock -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .venv-examples build dist demo-results $(PHOTO)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import cast
 
 import structlog
 import uvicorn
@@ -132,7 +133,7 @@ async def serving(app: ASGIApp, listening: socket.socket, settings: Settings) ->
     the grace."""
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=cast("type[asyncio.Protocol]", Connection),
         lifespan="off",
         access_log=False,
         log_config=None,

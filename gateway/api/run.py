@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 from gateway.actions.admit_call import admit_caller
 from gateway.actions.authorise_call import authorise_call
 from gateway.actions.route_call import route_call
+from gateway.api.answer_directly import answer_directly
 from gateway.api.asked import Asked
 from gateway.api.call_line import CALLER
-from gateway.api.direct import Direct, answer_directly
+from gateway.api.direct import Direct
 from gateway.api.errors import PAGE_NOT_FOUND, error_answer, told
 from gateway.api.held import Held, answer_held
 from gateway.api.incoming import ClientGone, Incoming

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 from gateway.actions.admit_call import admit_at_once, leave
 from gateway.actions.authorise_call import admitted_by_token
 from gateway.actions.route_call import route_call
+from gateway.api.answer_directly import answer_begun
 from gateway.api.asked import REQUEST_ID, SANE_ID, Asked, new_id
 from gateway.api.call_line import CALLER
-from gateway.api.direct import Direct, answer_begun, end_directly, new_call, server_timing
+from gateway.api.direct import Direct, end_directly, new_call, server_timing
 from gateway.api.incoming import Incoming
 from gateway.api.operations import Site
 from gateway.api.outgoing import Outgoing

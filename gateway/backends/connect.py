@@ -209,9 +209,9 @@ async def _open_invoker(
 ) -> Invoker:
     match _scheme(settings.invoker_url):
         case "http":
-            from gateway.backends.invoker.http import open_http_invoker
+            from gateway.backends.invoker.http import HttpInvoker
 
-            return await stack.enter_async_context(open_http_invoker(*_address(settings.invoker_url)))
+            return await stack.enter_async_context(HttpInvoker(*_address(settings.invoker_url)))
         case "knative" | "knative+http":
             return await _open_knative(settings, await cluster.get(), stack)
     from gateway.backends.invoker.local import open_local_invoker

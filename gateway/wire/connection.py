@@ -34,10 +34,9 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + CLOSING
 NEVER = float("inf")
 
 
-class Connection(asyncio.Protocol):
-    """httptools calls the `on_` methods; what they raise makes the request a bad one."""
-
-    head_s = HEAD_S
+class Connection:
+    """An asyncio.Protocol, but not by descent, for the sake of its compiled form. httptools calls the `on_`
+    methods; what they raise makes the request a bad one."""
 
     def __init__(
         self,
@@ -45,6 +44,8 @@ class Connection(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],  # noqa: ARG002 - uvicorn gives it
         _loop: Any = None,
+        *,
+        head_s: float = HEAD_S,
     ) -> None:
         """As uvicorn makes them; `app_state` is a lifespan's, which our apps have none of."""
         if not config.loaded:
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._app = config.loaded_app
         self._take: Callable[[Request], bool] | None = getattr(self._app, "take", None)
         self._keep_alive_s = float(config.timeout_keep_alive)
+        self._head_s = head_s
         self._state = server_state
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -84,7 +86,7 @@ class Connection(asyncio.Protocol):
             "client": client[:2] if isinstance(client, tuple) else None,
             "server": server[:2] if isinstance(server, tuple) else None,
         }
-        self._close_in(self.head_s)
+        self._close_in(self._head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it came to it
         self._state.connections.discard(self)
@@ -121,8 +123,8 @@ class Connection(asyncio.Protocol):
             self._size += len(data)
             if self._size > HEAD_LIMIT:
                 self._refuse()
-            elif self._due > self._loop.time() + self.head_s:
-                self._close_in(self.head_s)
+            elif self._due > self._loop.time() + self._head_s:
+                self._close_in(self._head_s)
 
     def _pass_by(self, request: Request, data: bytes) -> bytes:
         """What is the body's for sure need not be read, nor copied, by the parser; the next request gets a
@@ -155,6 +157,9 @@ class Connection(asyncio.Protocol):
         request.feed_end()
         self._answering = self._fresh = request
         self._start(request)
+
+    def eof_received(self) -> None:
+        """A client that sends no more is gone."""
 
     def pause_writing(self) -> None:
         self._line.pause_writing()
@@ -286,7 +291,7 @@ class Connection(asyncio.Protocol):
             return
         self._line.resume_reading()
         if self._answering is None:
-            self._close_in(self.head_s if request.arriving else self._keep_alive_s)
+            self._close_in(self._head_s if request.arriving else self._keep_alive_s)
 
     def _refuse(self) -> None:
         """An unreadable request. What came before it is answered first; what is half here never will be."""

@@ -56,7 +56,7 @@ build_kept() {
         --implementation cp --require-hashes -d "$context/build/wheels" -r "$lock"
     say "image: building $context/Dockerfile"
     DOCKER_BUILDKIT=0 quietly docker -H "$DOCKER_URL" build --network none --build-arg "BASE_IMAGE=$python_base" \
-        --build-arg PIP_NO_INDEX=1 -t "dev.local/$kept:1" "$context"
+        --build-arg PIP_NO_INDEX=1 --build-arg COMPILE=0 -t "dev.local/$kept:1" "$context"
     rm -f "$images/${kept%-*}"-*.tar
     engine save "dev.local/$kept:1" -o "$images/$kept.part"
     mv "$images/$kept.part" "$images/$kept.tar"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Puts today's code into an image that was built before, without building it again:
-    code_layer.py <image archive, as `docker save` writes it> <name:tag> <archive to write>
+    code_layer.py <folder of the code> <image archive, as `docker save` has it> <name:tag> <archive to write>
 
 The image's last layer is that of the code (see the Dockerfile); all others are only named, so the store
 that the result is imported to must have them, from an import of the whole image. Read with the Python that
@@ -23,17 +23,23 @@ MAGIC_OF_311 = b"\xa7\r\r\n"
 OCI = "application/vnd.oci.image"
 
 
-def code_layer():
+def code_layer(folder):
     """The layer as a tar: the same bytes for the same sources."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in [source for package in PACKAGES for source in sorted(Path(package).rglob("*"))]:
-            if "__pycache__" in path.parts or not path.is_file():
-                continue
-            add(tar, path, path.read_bytes())
+        for source in sources(folder):
+            path = source.relative_to(folder)
+            add(tar, path, source.read_bytes())
             if path.suffix == ".py" and importlib.util.MAGIC_NUMBER == MAGIC_OF_311:
-                add(tar, path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc", compiled(path))
+                add(tar, path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc", compiled(source, path))
     return out.getvalue()
+
+
+def sources(folder):
+    """Of the packages, and the library of what is compiled of them."""
+    inside = [file for package in PACKAGES for file in sorted((folder / package).rglob("*"))]
+    files = [*inside, *sorted(folder.glob("*.so"))]
+    return [file for file in files if "__pycache__" not in file.parts and file.is_file()]
 
 
 def add(tar, path, content):
@@ -42,11 +48,11 @@ def add(tar, path, content):
     tar.addfile(member, io.BytesIO(content))
 
 
-def compiled(path):
+def compiled(source, path):
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "pyc")
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        py_compile.compile(str(path), str(target), f"/{HOME}/{path}", doraise=True, invalidation_mode=mode)
+        py_compile.compile(str(source), str(target), f"/{HOME}/{path}", doraise=True, invalidation_mode=mode)
         return target.read_bytes()
 
 
@@ -67,8 +73,8 @@ def read(archive):
 
 
 def main():
-    archive, name, out = sys.argv[1:]
-    layer = code_layer()
+    folder, archive, name, out = sys.argv[1:]
+    layer = code_layer(Path(folder))
     config, sizes = read(archive)
     below = config["rootfs"]["diff_ids"][:-1]
     last = described("layer.v1.tar", layer)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 import uvicorn
@@ -102,13 +103,13 @@ async def serve(folder: Path, behaviour: Behaviour | None = None, **more: object
         async with open_gateway(folder, working=False, invoker_url=url, **more) as gateway:
             assert isinstance(gateway.app, Front)
             watched = Watched(gateway.app)
-            config = uvicorn.Config(
-                watched, http=Connection, lifespan="off", log_config=None, proxy_headers=False
-            )
+            config = uvicorn.Config(watched, lifespan="off", log_config=None, proxy_headers=False)
             config.load()
             state = ServerState()
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+            server = await loop.create_server(
+                lambda: cast("asyncio.Protocol", Connection(config, state, {})), "127.0.0.1", 0
+            )
             token = await gateway.deploy("echo")
             yield Served(gateway, watched, one, server.sockets[0].getsockname()[1], token)
             server.close()

@@ -33,7 +33,7 @@ def built(tmp_path: Path) -> Path:
 def renewed(built: Path, name: str = "new.tar") -> dict[str, bytes]:
     out = built.parent / name
     program = ROOT / "scripts" / "cluster" / "code_layer.py"
-    command = [sys.executable, str(program), str(built), "dev.local/ours:dev", str(out)]
+    command = [sys.executable, str(program), str(ROOT), str(built), "dev.local/ours:dev", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
     with tarfile.open(out) as tar:
         return {one.name: content.read() for one in tar.getmembers() if (content := tar.extractfile(one))}

@@ -11,6 +11,12 @@ import yaml
 from gateway.domain.service import parse_service
 
 ROOT = Path(__file__).parents[2]
+LOCKS = [
+    "requirements.lock",
+    "requirements-compile.lock",
+    "requirements-examples.lock",
+    "requirements-dev.lock",
+]
 FOLDERS = sorted(path.parent for path in (ROOT / "examples").glob("*/service.yaml"))
 
 
@@ -42,12 +48,12 @@ def test_an_image_holds_the_locked_version_of_its_tool(folder: Path) -> None:
     assert pinned in locked
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-examples.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_no_host(name: str) -> None:
     assert "://" not in (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-examples.lock"])
+@pytest.mark.parametrize("name", LOCKS[:-1])
 def test_the_development_lock_holds_the_same_versions(name: str) -> None:
     def pinned(lock: str) -> set[str]:
         return set(re.findall(r"^(\S+==\S+)", (ROOT / lock).read_text(), re.MULTILINE))

@@ -13,7 +13,7 @@ from gateway.backends.invoker.knative.calling import Calling
 from gateway.backends.invoker.knative.fleet import Fleet
 from gateway.backends.invoker.protocol import Call, Reply
 from gateway.backends.invoker.upstream.message import Origin
-from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
+from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.definition import Service
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Problem, StorageFull, TimedOut, Unanswered, Unavailable
@@ -30,7 +30,7 @@ DEPLOYED = Deployed(
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    async with open_upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=2) as opened:
+    async with Upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=2) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.backends.invoker.upstream import answer as answer_module
 from gateway.backends.invoker.upstream.message import Origin, RequestHead
-from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
+from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.body import Body, pieces_of
 from gateway.domain.headers import Headers
 from gateway.domain.problems import Invalid, TooLarge, Unanswered, Unavailable
@@ -20,7 +20,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    async with open_upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=2) as opened:
+    async with Upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=2) as opened:
         yield opened
 
 
@@ -150,7 +150,7 @@ async def test_connections_are_kept_and_never_more_than_the_limit(upstream: Upst
 
 
 async def test_whoever_gets_no_place_in_time_is_told_that_nothing_ran() -> None:
-    async with open_upstream(connect_timeout_s=0.05, idle_timeout_s=30, per_origin_limit=1) as upstream:
+    async with Upstream(connect_timeout_s=0.05, idle_timeout_s=30, per_origin_limit=1) as upstream:
         seen: list[tuple[str, bytes]] = []
         async with backend(answering(seen, OK)) as one:
             async with upstream.exchange(one.origin, post(), b""):
@@ -162,7 +162,7 @@ async def test_whoever_gets_no_place_in_time_is_told_that_nothing_ran() -> None:
 
 async def test_who_is_abandoned_while_it_waits_for_a_connection_sends_nothing() -> None:
     seen: list[tuple[str, bytes]] = []
-    limited = open_upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
+    limited = Upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
     async with limited as upstream, backend(answering(seen, OK)) as one:
         async with upstream.exchange(one.origin, post(), b""):
             late = upstream.exchange(one.origin, post(), b"")
@@ -176,7 +176,7 @@ async def test_who_is_abandoned_while_it_waits_for_a_connection_sends_nothing() 
 
 
 async def test_a_waiter_that_leaves_costs_no_place() -> None:
-    limited = open_upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
+    limited = Upstream(connect_timeout_s=5, idle_timeout_s=30, per_origin_limit=1)
     async with limited as upstream, backend(answering([], OK)) as one:
         async with upstream.exchange(one.origin, post(), b""):
             waiting = [asyncio.create_task(asked(upstream, one.origin)) for _ in range(3)]
@@ -205,7 +205,7 @@ async def test_idle_connections_are_closed_in_time() -> None:
         assert await peer.reader.read() == b""
         closed.set()
 
-    impatient = open_upstream(connect_timeout_s=1, idle_timeout_s=0.05, per_origin_limit=1)
+    impatient = Upstream(connect_timeout_s=1, idle_timeout_s=0.05, per_origin_limit=1)
     async with impatient as upstream, backend(behave) as one:
         await asked(upstream, one.origin)
         async with asyncio.timeout(5):
@@ -499,7 +499,7 @@ async def test_closing_ends_what_is_open() -> None:
         await peer.reader.read()
 
     async with backend(silent) as one:
-        async with open_upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=1) as upstream:
+        async with Upstream(connect_timeout_s=1, idle_timeout_s=30, per_origin_limit=1) as upstream:
             asking = asyncio.create_task(asked(upstream, one.origin))
             await until(lambda: _connections(one.connections, 1))
         with pytest.raises(Unanswered):

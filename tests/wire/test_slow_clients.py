@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import cast
 
 import pytest
 import uvicorn
@@ -16,10 +17,6 @@ HEAD_S = 0.3
 WHOLE = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 
 
-class Brisk(Connection):
-    head_s = HEAD_S
-
-
 async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -29,8 +26,8 @@ async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
 async def port() -> AsyncIterator[int]:
     config, state = uvicorn.Config(ok, lifespan="off", log_config=None), ServerState()
 
-    def connection() -> Connection:
-        return Brisk(config, state, app_state={})
+    def connection() -> asyncio.Protocol:
+        return cast("asyncio.Protocol", Connection(config, state, app_state={}, head_s=HEAD_S))
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:

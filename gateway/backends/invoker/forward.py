@@ -36,9 +36,11 @@ class Forward:
         spent = self._spent(response)
         try:
             return _reply(await self._read(response), spent)
-        except BaseException:
-            await self.__aexit__()
-            raise
+        except BaseException as error:
+            failure = error
+        # Out of the handler: compiled code loses what it handles when it waits.
+        await self.__aexit__()
+        raise failure
 
     async def __aexit__(self, *_: object) -> None:
         self._deadlines.cancel(self)

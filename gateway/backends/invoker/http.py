@@ -1,14 +1,14 @@
 """Calls answered by an HTTP server that was there before us: each service's script is behind one address,
 told apart by the `Host` header. Gives up deploying: who runs that server does it."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from typing import Self
 
 from gateway.backends.invoker.deadlines import Deadlines
 from gateway.backends.invoker.forward import Forward, call_head
 from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Standing
 from gateway.backends.invoker.upstream.message import Origin
-from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
+from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Unavailable
 
@@ -17,22 +17,24 @@ IDLE_TIMEOUT_S = 60.0
 CONNECTIONS = 1024
 
 
-@asynccontextmanager
-async def open_http_invoker(host: str, port: int) -> AsyncIterator["HttpInvoker"]:
-    """Opens no connection before the first call."""
-    async with open_upstream(
-        connect_timeout_s=CONNECT_TIMEOUT_S,
-        idle_timeout_s=IDLE_TIMEOUT_S,
-        per_origin_limit=CONNECTIONS,
-    ) as upstream:
-        yield HttpInvoker(upstream, Origin(host, port))
-
-
 class HttpInvoker:
-    def __init__(self, upstream: Upstream, origin: Origin) -> None:
-        self._upstream = upstream
-        self._origin = origin
+    """An async context manager; it opens no connection before the first call."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._upstream = Upstream(
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            idle_timeout_s=IDLE_TIMEOUT_S,
+            per_origin_limit=CONNECTIONS,
+        )
+        self._origin = Origin(host, port)
         self._deadlines = Deadlines()
+
+    async def __aenter__(self) -> Self:
+        await self._upstream.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._upstream.__aexit__()
 
     async def prepare(self, deployed: Deployed) -> None:
         """Nothing: the server knows the service, or answers that it does not."""

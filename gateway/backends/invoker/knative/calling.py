@@ -2,7 +2,7 @@
 Nothing is tried twice. While the answer is waited for, somebody looks whether anything can still give it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from gateway.backends.invoker.deadlines import Deadlines
@@ -27,6 +27,25 @@ MEMORY_S = 3.0
 SCRIPTS_OWN = frozenset({PodEnd.ANSWERED.value, PodEnd.FAILED.value})
 OURS = frozenset({b"host", b"accept", LIMIT.encode()})
 PASSED_ON = frozenset({b"content-type", b"content-length"})
+
+
+class _Followed:
+    """A body's pieces; somebody is told of each that was taken."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], taken: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._taken = taken
+        self._given = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._given:
+            self._taken()
+        piece = await self._pieces.__anext__()
+        self._given = True
+        return piece
 
 
 class Calling(Forward):
@@ -64,13 +83,8 @@ class Calling(Forward):
         return _passed_on(response) if _header(response, ENDED) in SCRIPTS_OWN else None
 
     def _body(self, body: Body) -> Body:
-        return body if isinstance(body, bytes) else self._pieces(body)
-
-    async def _pieces(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """A body that goes on coming is not held against the script."""
-        async for piece in body:
-            yield piece
-            self._put_off()
+        return body if isinstance(body, bytes) else _Followed(body, self._put_off)
 
     def _put_off(self) -> None:
         self._due = monotonic() + self._limit_s + GRACE_S

@@ -19,7 +19,7 @@ from gateway.backends.invoker.knative.manifest import PodOptions, build_manifest
 from gateway.backends.invoker.knative.status import read_status
 from gateway.backends.invoker.protocol import Call, DeploymentStatus, InstanceLog, Reply, Standing
 from gateway.backends.invoker.upstream.message import Origin
-from gateway.backends.invoker.upstream.upstream import Upstream, open_upstream
+from gateway.backends.invoker.upstream.upstream import Upstream
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import Forbidden, Invalid, Unavailable
 
@@ -37,7 +37,7 @@ async def open_knative_invoker(
     """`gateway` is the cluster's local one; None: each service is reached by its own name."""
     deploying = Deploying(cluster)
     async with (
-        open_upstream(
+        Upstream(
             connect_timeout_s=CONNECT_S, idle_timeout_s=IDLE_S, per_origin_limit=CONNECTIONS
         ) as upstream,
         open_fleet(cluster, deploying.services) as fleet,

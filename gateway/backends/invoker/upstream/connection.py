@@ -8,8 +8,11 @@ from gateway.backends.invoker.upstream.answer import Answer, Seen
 from gateway.backends.invoker.upstream.message import Origin
 
 
-class Connection(asyncio.Protocol):
-    """Serves one request at a time; whose turn it is, the pool knows."""
+class Connection:
+    """Serves one request at a time; whose turn it is, the pool knows.
+
+    An asyncio.Protocol, but not by descent, for the sake of its compiled form.
+    """
 
     def __init__(self, origin: Origin, lost: Callable[["Connection"], None]) -> None:
         """`lost` is called once, when it is closed, whoever closed it."""

@@ -39,9 +39,11 @@ class Exchange:
         answer.told = None
         try:
             return await answer.response()
-        except BaseException:
-            await self._leave()
-            raise
+        except BaseException as error:
+            failure = error
+        # Out of the handler: compiled code loses what it handles when it waits.
+        await self._leave()
+        raise failure
 
     def begin(self, told: Callable[[], None]) -> bool:
         """Without waiting: whether the request, whose body has to be there, is under way. `told` is called

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import cast
 
 from gateway.backends.invoker.upstream.connection import Connection
 from gateway.backends.invoker.upstream.message import Origin
@@ -104,11 +105,11 @@ class Pool:
 
     async def _connect(self, origin: Origin) -> Connection:
         loop = asyncio.get_running_loop()
+        connection = Connection(origin, self._lost)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(origin, self._lost), origin.host, origin.port
-                )
+                protocol = cast("asyncio.Protocol", connection)
+                await loop.create_connection(lambda: protocol, origin.host, origin.port)
         except TimeoutError as error:
             raise Unavailable(
                 "the backend takes no connection; nothing was executed", retry_after_s=5

@@ -1,7 +1,6 @@
 """The upstream: exchanges with any origin over one pool of connections."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from gateway.backends.invoker.upstream.exchange import Exchange
 from gateway.backends.invoker.upstream.message import Origin, RequestHead
@@ -9,26 +8,23 @@ from gateway.backends.invoker.upstream.pool import Pool
 from gateway.domain.body import Body
 
 
-@asynccontextmanager
-async def open_upstream(
-    *, connect_timeout_s: float, idle_timeout_s: float, per_origin_limit: int
-) -> AsyncIterator["Upstream"]:
-    """The connect timeout bounds the wait for a place among an origin's connections, and again that for the
-    connection. One that nobody used for the idle timeout is closed, half as late again at most."""
-    pool = Pool(
-        connect_timeout_s=connect_timeout_s,
-        idle_timeout_s=idle_timeout_s,
-        per_origin_limit=per_origin_limit,
-    )
-    try:
-        yield Upstream(pool)
-    finally:
-        await pool.close()
-
-
 class Upstream:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    """An async context manager: leaving it closes every connection."""
+
+    def __init__(self, *, connect_timeout_s: float, idle_timeout_s: float, per_origin_limit: int) -> None:
+        """The connect timeout bounds the wait for a place among an origin's connections, and again that for
+        the connection. One that nobody used for the idle timeout is closed, half as late again at most."""
+        self._pool = Pool(
+            connect_timeout_s=connect_timeout_s,
+            idle_timeout_s=idle_timeout_s,
+            per_origin_limit=per_origin_limit,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
 
     async def reach(self, origin: Origin) -> None:
         """Raises Unavailable if no connection can be had."""
