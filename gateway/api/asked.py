@@ -3,6 +3,7 @@ to the script's side. Ours are not among those."""
 
 import re
 import secrets
+from collections.abc import Sequence
 from itertools import count
 
 from starlette.types import Scope
@@ -16,6 +17,7 @@ KEPT_BACK = frozenset(
 """Ours to read, or written anew."""
 
 REQUEST_ID = b"x-request-id"
+FORWARDED_FOR = b"x-forwarded-for"
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 _LIFE = secrets.token_hex(6).encode()
@@ -32,14 +34,15 @@ class Asked:
 
     __slots__ = ("authorization", "id_given", "idempotency_key", "passed_on", "prefer", "raw", "request_id")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *, apart: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """`apart` are headers of the call's that somebody else adds to what is passed on."""
         self.authorization = self.idempotency_key = ""
         self.request_id = b""
         self.prefer: list[str] = []
         self.raw = False
         self.passed_on: Headers = []
         forwarding: dict[bytes, bytes] = {}
-        for header in scope["headers"]:
+        for header in [one for one in scope["headers"] if one not in apart] if apart else scope["headers"]:
             name, value = header
             if name not in KEPT_BACK:
                 self.passed_on.append(header)
@@ -58,17 +61,16 @@ class Asked:
                 forwarding[name] = b"%b, %b" % (forwarding[name], value) if name in forwarding else value
         self.id_given = bool(self.request_id)
         self.request_id = self.request_id or new_id()
+        if FORWARDED_FOR not in [name for name, _ in apart]:
+            self.passed_on.append(forwarded_for(scope, forwarding.get(FORWARDED_FOR, b"")))
         self._tell_the_way(scope, forwarding)
 
     def _tell_the_way(self, scope: Scope, so_far: dict[bytes, bytes]) -> None:
         """By whom and for which address it came: this hop is added to what proxies in front wrote
         (`X-Forwarded-*`, and RFC 7239 where they speak that)."""
-        client = scope.get("client")
-        address = client[0].encode("latin-1") if client else b"unknown"
+        address = _address(scope)
         host = so_far.get(b"host", b"")
-        before = so_far.get(b"x-forwarded-for")
         told = self.passed_on
-        told.append((b"x-forwarded-for", b"%b, %b" % (before, address) if before else address))
         told.append((b"x-forwarded-host", so_far.get(b"x-forwarded-host") or host))
         scheme: str = scope.get("scheme", "http")
         told.append((b"x-forwarded-proto", so_far.get(b"x-forwarded-proto") or scheme.encode()))
@@ -76,3 +78,14 @@ class Asked:
             node = b'"[%b]"' % address if b":" in address else address
             element = b'for=%b;host="%b";proto=%b' % (node, host.replace(b'"', b""), scheme.encode())
             told.append((b"forwarded", b"%b, %b" % (so_far[b"forwarded"], element)))
+
+
+def forwarded_for(scope: Scope, before: bytes) -> tuple[bytes, bytes]:
+    """This hop, added to what proxies in front wrote, if they did."""
+    address = _address(scope)
+    return FORWARDED_FOR, b"%b, %b" % (before, address) if before else address
+
+
+def _address(scope: Scope) -> bytes:
+    client = scope.get("client")
+    return client[0].encode("latin-1") if client else b"unknown"

@@ -14,7 +14,7 @@ from gateway.actions.admit_call import admit_at_once, leave
 from gateway.actions.authorise_call import admitted_by_token
 from gateway.actions.route_call import route_call
 from gateway.api.answer_directly import answer_begun
-from gateway.api.asked import REQUEST_ID, SANE_ID, Asked, new_id
+from gateway.api.asked import FORWARDED_FOR, REQUEST_ID, SANE_ID, Asked, forwarded_for, new_id
 from gateway.api.call_line import CALLER
 from gateway.api.direct import Direct, end_directly, new_call, server_timing
 from gateway.api.incoming import Incoming
@@ -52,7 +52,7 @@ class Short:
         if choice is not DIRECT or not admit_at_once(backends, deployed, deployed.uid):
             return False
         cold = standing is Standing.COLD
-        request_id, own = _own(asked, scope.get(VARYING, []))
+        request_id, own = _own(asked, scope)
         direct = Direct(deployed, asked, request_id, scope["query_string"], TOLD_DIRECT, cold, began, own)
         if not _ShortCall(self._site, self._run, request, direct).begin(heading.kept):
             leave(backends, deployed, deployed.uid)
@@ -67,9 +67,7 @@ class Short:
         seen: dict[str, _Heading] = scope.get(SEEN, {})
         heading = seen.get(service)
         if heading is None or heading.deployed is not deployed:
-            varying = scope.get(VARYING, ())
-            fixed = [header for header in scope["headers"] if header not in varying]
-            asked = Asked({**scope, "headers": fixed})
+            asked = Asked(scope, apart=scope.get(VARYING, ()))
             deployed = admitted_by_token(self._site.backends, service, asked.authorization)
             if deployed is None or asked.prefer:
                 return None
@@ -77,14 +75,21 @@ class Short:
         return heading
 
 
-def _own(asked: Asked, varying: Headers) -> tuple[bytes, Headers]:
+def _own(asked: Asked, scope: Scope) -> tuple[bytes, Headers]:
     """The call's id, and what else of its head is not in what was asked."""
     request_id, passed_on = asked.request_id if asked.id_given else b"", []
+    before: list[bytes] = []
+    varying: Headers = scope.get(VARYING, [])
     for header in varying:
-        if header[0] != REQUEST_ID:
+        name, value = header
+        if name == FORWARDED_FOR:
+            before.append(value)
+        elif name != REQUEST_ID:
             passed_on.append(header)
-        elif SANE_ID.fullmatch(header[1]):
-            request_id = header[1]
+        elif SANE_ID.fullmatch(value):
+            request_id = value
+    if before:
+        passed_on.append(forwarded_for(scope, b", ".join(before)))
     return request_id or new_id(), passed_on
 
 

@@ -115,7 +115,7 @@ class Connection:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse()
-        if at_rest and self._varied < VARIED:
+        if at_rest:
             self._see(data)
         if self._fresh is not None:
             self._start(self._fresh)
@@ -142,9 +142,11 @@ class Connection:
 
     def _see(self, data: bytes) -> None:
         """Of exactly one request, after which the connection stays."""
-        if self._seen is not None:
+        request, before, self._seen = self._fresh, self._seen, None
+        if before is not None:
             self._varied += 1
-        request, self._seen = self._fresh, None
+        if self._varied >= VARIED:
+            return
         alone = not (self._refused or self._in_head or self._queue or self._arriving)
         if request is not None and alone and request.keep_alive and not request.expects_continue:
             self._seen = see(data, request.scope)

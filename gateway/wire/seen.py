@@ -1,5 +1,6 @@
-"""A head seen before: on a connection that is kept, clients mostly send the same head again, but for an id or
-the body's length. Then it is not read again, and neither is what others made of it."""
+"""A head seen before: on a connection that is kept, clients and the proxies in front of them mostly send the
+same headers again, in part with other values. Then those that mean something to us are not read again, and
+neither is what others made of them."""
 
 import hmac
 import re
@@ -16,14 +17,15 @@ VARYING = "oscar_gateway.varying"
 """Beside it: those of the headers that may differ in a head that passes for the same one."""
 
 LENGTH = b"content-length"
-IDS = frozenset(
-    {b"x-request-id", b"x-correlation-id", b"traceparent", b"tracestate", b"b3", b"x-cloud-trace-context"}
-    | {b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid", b"x-amzn-trace-id"}
+FIXED = frozenset(
+    {b"host", b"authorization", b"proxy-authorization", b"prefer", b"idempotency-key", b"accept", b"origin"}
+    | {b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"expect", b"transfer-encoding", b"upgrade"}
+    | {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer"}
 )
-"""What clients and proxies write anew for each request. Nothing here and nobody behind reads another meaning
-into them, whatever their value."""
+"""What means something to the server or to who asks for `SEEN`: of another value, it is another head. Any
+other header is passed on as it is, or read anew for each request."""
 
-_PLAIN = re.compile(rb"[!-~]{1,256}")
+_PLAIN = re.compile(rb"[!-~](?:[ -~]{0,510}[!-~])?")
 """A value that can be told from its line alone."""
 
 
@@ -57,8 +59,8 @@ class Seen:
         for place in self._places:
             lines[place.at + 1] = b""
         self._fixed = b"\r\n".join(lines)
-        ids = [scope["headers"][place.at] for place in self._places if place.name != LENGTH]
-        scope[SEEN], scope[VARYING] = {}, ids
+        varying = [scope["headers"][place.at] for place in self._places if place.name != LENGTH]
+        scope[SEEN], scope[VARYING] = {}, varying
         self._scope: dict[str, Any] = {**scope}
 
     def again(self, data: bytes) -> Again | None:
@@ -75,7 +77,7 @@ class Seen:
         if end < 0 or len(lines) != self._lines:
             return None
         headers: Headers = self._scope["headers"].copy()
-        ids: Headers = []
+        varying: Headers = []
         for at, name, before in self._places:
             line = lines[at + 1]
             value = line[len(before) :]
@@ -84,12 +86,12 @@ class Seen:
             headers[at] = header = (name, value)
             lines[at + 1] = b""
             if name != LENGTH:
-                ids.append(header)
+                varying.append(header)
             elif value != b"%d" % (len(data) - end - 4):
                 return None
         if not hmac.compare_digest(b"\r\n".join(lines), self._fixed):
             return None
-        return Again({**self._scope, "headers": headers, VARYING: ids}, end + 4)
+        return Again({**self._scope, "headers": headers, VARYING: varying}, end + 4)
 
 
 def see(data: bytes, scope: Scope) -> Seen | None:
@@ -107,7 +109,7 @@ def _places(lines: list[bytes], headers: Headers) -> list[_Place]:
         return []
     places = []
     for index, (name, value) in enumerate(headers):
-        if name in IDS or name == LENGTH:
+        if name not in FIXED:
             line = lines[index + 1]
             before = line[: len(line) - len(value)]
             if before.lower().rstrip(b" ") != name + b":" or before + value != line:

@@ -102,7 +102,10 @@ def call_head(
     what the backend knows the service by: the `Host` header."""
     target = b"/?" + call.query if call.query else b"/"
     own = [(b"x-request-id", call.request_id), *call.own] if call.request_id else call.own
-    passed = [one for one in call.headers if one[0] not in dropped] if dropped else call.headers
+    passed = call.headers
+    if dropped:
+        own = [one for one in own if one[0] not in dropped]
+        passed = [one for one in passed if one[0] not in dropped]
     headers = [(b"host", host.encode()), *(ours or ()), *passed]
     return RequestHead(b"POST", target, headers, own, call.kept)
 
