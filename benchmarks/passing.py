@@ -17,12 +17,14 @@ from benchmarks.subject import Case, How, Subject, compare, free_port, token_of
 
 KIB, MIB = 1 << 10, 1 << 20
 VARIED: How = "every id another"
-READ_ANEW: How = "every address another"
+ADDRESSED: How = "every address another"
+READ_ANEW: How = "every head read anew"
 CHUNKED: How = "in chunks"
 CASES = [
     *[Case(256, 16), Case(256, 64), Case(64 * KIB, 16), Case(64 * KIB, 64)],
     *[Case(256, 16, how=VARIED), Case(256, 64, how=VARIED), Case(64 * KIB, 16, how=VARIED)],
-    *[Case(256, 16, how=READ_ANEW), Case(256, 64, how=READ_ANEW)],
+    *[Case(256, 16, how=ADDRESSED), Case(256, 64, how=ADDRESSED), Case(256, 16, how=READ_ANEW)],
+    Case(256, 64, how=READ_ANEW),
     *[Case(256, 16, how=CHUNKED), Case(64 * KIB, 16, how=CHUNKED)],
     *[Case(256, 16, down=64 * KIB), Case(MIB, 16), Case(256, 16, down=MIB)],
 ]

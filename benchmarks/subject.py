@@ -14,7 +14,7 @@ from benchmarks.table import show
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
-How = Literal["", "every id another", "every address another", "in chunks"]
+How = Literal["", "every id another", "every address another", "every head read anew", "in chunks"]
 ONLY = os.environ.get("BENCH_CASES", "")
 """Of cases, those whose name has this in it."""
 
@@ -22,7 +22,8 @@ ONLY = os.environ.get("BENCH_CASES", "")
 @dataclass(frozen=True)
 class Case:
     """What wrk does: bytes up and down a call, over how many connections. `how`: every head differs from the
-    one before it, by its `X-Request-ID` or its `X-Forwarded-For`; or the body comes in chunks."""
+    one before it, by its `X-Request-ID`, its `X-Forwarded-For` or its `Forwarded`, with which none is
+    remembered; or the body comes in chunks."""
 
     up: int
     connections: int

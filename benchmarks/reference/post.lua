@@ -1,15 +1,20 @@
--- wrk: POST a body of BODY_BYTES with TOKEN; HOW: "every id another", "every address another", or "in chunks".
+-- wrk: POST a body of BODY_BYTES with TOKEN; HOW: one of the names below.
 local body = string.rep("a", tonumber(os.getenv("BODY_BYTES") or "256"))
 local how = os.getenv("HOW")
 wrk.method = "POST"
 wrk.body = body
 if os.getenv("TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN") end
-if how == "every id another" or how == "every address another" then
+local differs = {
+  ["every id another"] = "X-Request-ID",
+  ["every address another"] = "X-Forwarded-For",
+  ["every head read anew"] = "Forwarded",
+}
+if differs[how] then
   local number = 0
-  local header = how == "every id another" and "X-Request-ID" or "X-Forwarded-For"
+  local header = differs[how]
   request = function()
     number = number + 1
-    wrk.headers[header] = "call-" .. number
+    wrk.headers[header] = "for=call-" .. number
     return wrk.format()
   end
 elseif how == "in chunks" then
