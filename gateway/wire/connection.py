@@ -134,8 +134,7 @@ class Connection:
         request.feed(piece)
         if not self._left:
             self._parser = httptools.HttpRequestParser(self)
-            self._arriving = None
-            request.feed_end()
+            self._end_body()
             if self._fresh is not None:
                 self._start(self._fresh)
         return data[len(piece) :]
@@ -232,10 +231,13 @@ class Connection:
 
     def on_message_complete(self) -> None:
         self._require_size()
-        self._left = 0
-        if self._arriving is not None:
-            self._arriving.feed_end()
-            self._arriving = None
+        self._end_body()
+
+    def _end_body(self) -> None:
+        """All of the arriving request is here."""
+        request, self._arriving, self._left = self._arriving, None, 0
+        if request is not None:
+            request.feed_end()
 
     def _request(self, scope: dict[str, Any], *, keep_alive: bool, expects_continue: bool) -> Request:
         return Request(
