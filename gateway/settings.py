@@ -34,6 +34,17 @@ class Settings(BaseModel):
         "", repr=False, description="Their password; default: made at the first start and kept"
     )
 
+    oidc_issuers: str = Field(
+        "",
+        description="Issuers (OpenID Connect, `https://…`, comma-separated) whose users may call services; "
+        "empty: no users",
+    )
+    oidc_groups: str = Field(
+        "",
+        description="Groups whose members may, comma-separated; empty: every user of these issuers",
+    )
+    oidc_audience: str = Field("", description="Audience that their tokens must be for; empty: any")
+
     database_url: str = Field(
         "",
         repr=False,
@@ -254,6 +265,11 @@ class Settings(BaseModel):
             "OBJECTS_URL": self.objects_url.startswith("file:"),
         }
         return tuple(name for name, embedded in parts.items() if embedded)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a setting that is a comma-separated list."""
+    return tuple(part for one in text.split(",") if (part := one.strip()))
 
 
 class SettingsError(Exception):

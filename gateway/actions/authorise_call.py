@@ -5,6 +5,7 @@ import hmac
 
 from gateway.actions.find_service import known_service, require_visible
 from gateway.backends.connect import Backends
+from gateway.backends.identity.protocol import TOKEN
 from gateway.domain.deployed import Deployed
 from gateway.domain.problems import NotFound, Unauthenticated
 
@@ -20,7 +21,7 @@ async def authorise_call(backends: Backends, name: str, authorization: str) -> t
     """
     scheme, _, credential = authorization.partition(" ")
     if scheme.lower() == "bearer" and len(credential) == TOKEN_LENGTH:
-        return await _by_token(backends, name, credential), "token"
+        return await _by_token(backends, name, credential), TOKEN
     caller = await backends.identity.caller(authorization)
     return await require_visible(backends, name, caller), caller.name
 

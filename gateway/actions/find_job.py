@@ -1,24 +1,26 @@
-"""Find a job, as far as the caller may see it: the jobs of services that they may see."""
+"""Find a job, as far as the caller may see it: their own, and those of their own services."""
 
 from gateway.actions.authorise_call import authorise_call
 from gateway.actions.find_service import require_visible
 from gateway.backends.connect import Backends
-from gateway.backends.identity.protocol import Caller
+from gateway.backends.identity.protocol import ADMINISTRATOR, TOKEN, Caller
 from gateway.domain.deployed import Deployed
 from gateway.domain.job import Job, JobId
 from gateway.domain.problems import Forbidden, NotFound
 
 
 async def require_job(backends: Backends, job_id: str, caller: Caller) -> Job:
-    """Raises NotFound, also for a job that is not the caller's to know of, Unavailable."""
+    """Raises NotFound, also for a job of a service that is not the caller's to know of, Forbidden for one of
+    somebody else, Unavailable."""
     job = await backends.ledger.job(JobId(job_id))
     if not caller.admin:
-        await require_visible(backends, job.service, caller)
+        deployed = await require_visible(backends, job.service, caller)
+        _require_own(job, deployed, caller.name)
     return job
 
 
 async def require_called_job(backends: Backends, job_id: str, authorization: str) -> Job:
-    """A call's job, for the bearer of its service's token or who may use the service.
+    """A call's job, for the bearer of its service's token, or as `require_job`.
 
     Raises Unauthenticated, NotFound, Forbidden, Unavailable. Without a good credential no job is told from
     one that is not there.
@@ -28,18 +30,16 @@ async def require_called_job(backends: Backends, job_id: str, authorization: str
     except NotFound:
         await backends.identity.caller(authorization)
         raise
-    await authorise_call(backends, job.service, authorization)
+    deployed, whose = await authorise_call(backends, job.service, authorization)
+    if whose not in (TOKEN, ADMINISTRATOR):
+        _require_own(job, deployed, whose)
     return job
 
 
-async def require_own_job(backends: Backends, job_id: str, caller: Caller) -> Job:
-    """Raises NotFound, or Forbidden for one that neither the caller nor their service made."""
-    job = await require_job(backends, job_id, caller)
-    deployed = backends.registry.get(job.service)
-    service_owner = deployed.service.owner if deployed is not None else ""
-    if not caller.admin and caller.name not in (job.owner, service_owner):
-        raise Forbidden(f"the job {job_id} is not yours to change")
-    return job
+def _require_own(job: Job, deployed: Deployed, name: str) -> None:
+    """Theirs who made it, and whose service it ran."""
+    if name not in (job.owner, deployed.service.owner):
+        raise Forbidden(f"the job {job.id} is somebody else's")
 
 
 async def require_job_of(backends: Backends, deployed: Deployed, job_id: str) -> Job:

@@ -8,14 +8,16 @@ from gateway.backends.connect import Backends
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.claim import read_claim
 from gateway.domain.job import AttemptId
-from gateway.domain.problems import Unauthenticated
+from gateway.domain.problems import Forbidden, Unauthenticated
 
 
 class Access(StrEnum):
     PUBLIC = "public"
     """Anybody, without a credential."""
+    ADMINISTRATOR = "administrator"
+    """The administrator alone."""
     USER = "user"
-    """Somebody the identity knows."""
+    """Anybody the identity knows; what of it is theirs, its action decides."""
     SERVICE = "service"
     """The service's own token, or somebody who may use it: asked by `actions.authorise_call`."""
     CALL = "call"
@@ -30,7 +32,7 @@ NOBODY = Caller(name="", admin=False)
 
 
 async def identify(backends: Backends, access: Access, authorization: str) -> Caller:
-    """Who comes. Raises Unauthenticated, Unavailable."""
+    """Who comes. Raises Unauthenticated, Forbidden, Unavailable."""
     match access:
         case Access.PUBLIC | Access.CALL:
             return NOBODY
@@ -39,8 +41,20 @@ async def identify(backends: Backends, access: Access, authorization: str) -> Ca
             return NOBODY
         case Access.CLAIM:
             return Caller(_claimed(backends, authorization), admin=False)
-        case _:
+        case Access.USER | Access.SERVICE:
             return await backends.identity.caller(authorization)
+        case Access.ADMINISTRATOR:
+            return await _administrator(backends, authorization)
+
+
+async def _administrator(backends: Backends, authorization: str) -> Caller:
+    caller = await backends.identity.caller(authorization)
+    if not caller.admin:
+        raise Forbidden(
+            "only the administrator may do this: users of an identity provider may call services, and follow "
+            "and cancel their own jobs"
+        )
+    return caller
 
 
 def _claimed(backends: Backends, authorization: str) -> AttemptId:

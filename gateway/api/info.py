@@ -13,6 +13,7 @@ from gateway.api.answers import json_answer
 from gateway.api.operations import Ask
 from gateway.backends.identity.protocol import Caller
 from gateway.backends.objects.protocol import Provider
+from gateway.settings import listed
 
 OSCAR_VERSION = "v4.1.2"
 """The OSCAR whose API is spoken here; its dashboard switches features on by it."""
@@ -48,7 +49,7 @@ async def read_config(ask: Ask) -> Response:
                 "yunikorn_enable": False,
                 "kueue_enable": False,
                 "volume_enable": False,
-                "oidc_groups": [],
+                "oidc_groups": list(listed(ask.backends.settings.oidc_groups)),
                 "minio_quota_enabled": False,
             },
             "minio_provider": _provider(ask.backends.objects.provider, ask.caller),

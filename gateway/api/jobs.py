@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from gateway.actions.cancel_job import cancel_job
-from gateway.actions.find_job import require_job, require_own_job
+from gateway.actions.find_job import require_job
 from gateway.actions.find_service import require_visible
 from gateway.api.answers import json_answer, milliseconds
 from gateway.api.logs import OSCAR_STATUS
@@ -55,7 +55,7 @@ async def read(ask: Ask) -> Response:
 
 async def cancel(ask: Ask) -> Response:
     """The job after it, also when it had ended before."""
-    job = await require_own_job(ask.backends, ask.path["job"], ask.caller)
+    job = await require_job(ask.backends, ask.path["job"], ask.caller)
     return json_answer(await _in_full(ask, await cancel_job(ask.backends, job.id)))
 
 

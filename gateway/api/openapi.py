@@ -14,15 +14,22 @@ from gateway.api.operations import Ask, Operation
 
 SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
-    Access.USER: [{"basic": []}],
-    Access.SERVICE: [{"serviceToken": []}, {"basic": []}],
-    Access.CALL: [{"serviceToken": []}, {"basic": []}],
+    Access.ADMINISTRATOR: [{"basic": []}],
+    Access.USER: [{"basic": []}, {"oidc": []}],
+    Access.SERVICE: [{"serviceToken": []}, {"basic": []}, {"oidc": []}],
+    Access.CALL: [{"serviceToken": []}, {"basic": []}, {"oidc": []}],
     Access.EVENTS: [{"eventsToken": []}],
     Access.CLAIM: [{"claim": []}],
 }
 
 SCHEMES = {
     "basic": {"type": "http", "scheme": "basic"},
+    "oidc": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A user's token, signed by one of OIDC_ISSUERS",
+    },
     "serviceToken": {
         "type": "http",
         "scheme": "bearer",

@@ -29,7 +29,7 @@ class Operation:
     path: str
     answer: Handler | None
     summary: str
-    access: Access = Access.USER
+    access: Access = Access.ADMINISTRATOR
     answers: Mapping[int, str] = field(default_factory=lambda: {200: "JSON"})
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

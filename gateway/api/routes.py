@@ -263,6 +263,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/jobs/{job}",
         jobs.read,
         "A job with all its attempts",
+        Access.USER,
         headers={"Prefer": "`wait=N`: answer when the job has ended, or after N seconds, 60 at most"},
     ),
     Operation(
@@ -270,6 +271,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/jobs/{job}",
         jobs.cancel,
         "Cancel a job, wherever it is",
+        Access.USER,
         answers={200: "The job after it"},
     ),
     Operation(
@@ -295,6 +297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/jobs/{job}/result",
         job_results.read,
         "A job's result, as `/run` would have answered it",
+        Access.USER,
         answers={200: "As `/run`; `X-OSCAR-Job-State` has the job's state"},
         headers={"Accept": "`application/octet-stream`: the bytes as they are, without Base64"},
     ),

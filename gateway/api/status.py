@@ -13,6 +13,7 @@ from gateway.api.logs import OSCAR_STATUS
 from gateway.api.operations import Ask
 from gateway.backends.connect import Backends
 from gateway.domain.job import Census
+from gateway.settings import Settings, listed
 
 COUNTED_OBJECTS = 1000
 """At most so many objects of a bucket are counted, as in OSCAR: a count is not worth reading a whole
@@ -24,7 +25,8 @@ async def status(ask: Ask) -> Response:
     machine = read_machine()
     census = await ask.backends.ledger.census() if ask.caller.admin else Census({}, {})
     store = await _store(ask.backends) if ask.caller.admin else {"buckets_count": 0, "total_objects": 0}
-    return json_answer({"cluster": _cluster(machine), "oscar": _oscar(machine, census), "minio": store})
+    oscar = _oscar(machine, census) | {"oidc": _oidc(ask.backends.settings)}
+    return json_answer({"cluster": _cluster(machine), "oscar": oscar, "minio": store})
 
 
 def _cluster(machine: Machine) -> dict[str, Any]:
@@ -86,8 +88,12 @@ def _oscar(machine: Machine, census: Census) -> dict[str, Any]:
         },
         "jobs_count": states.total(),
         "pods": {"total": states.total(), "states": dict(states)},
-        "oidc": {"enabled": False, "issuers": [], "groups": []},
     }
+
+
+def _oidc(settings: Settings) -> dict[str, Any]:
+    issuers = listed(settings.oidc_issuers)
+    return {"enabled": bool(issuers), "issuers": list(issuers), "groups": list(listed(settings.oidc_groups))}
 
 
 async def _store(backends: Backends) -> dict[str, int]:

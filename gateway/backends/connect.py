@@ -99,7 +99,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[tuple[Backends, Sto
             objects=objects,
             invoker=await _open_invoker(settings, executors, cluster, stack),
             launcher=await _open_launcher(settings, executors, cluster, objects, stack),
-            identity=_open_identity(settings),
+            identity=await _open_identity(settings, stack),
             subscriptions=Subscriptions(registry),
         )
         yield backends, face
@@ -277,10 +277,17 @@ async def _open_launcher(
     return await stack.enter_async_context(opening)
 
 
-def _open_identity(settings: Settings) -> Identity:
+async def _open_identity(settings: Settings, stack: AsyncExitStack) -> Identity:
     from gateway.backends.identity.administrator import Administrator
 
-    return Administrator(username=settings.oscar_username, password=settings.oscar_password)
+    administrator = Administrator(username=settings.oscar_username, password=settings.oscar_password)
+    if not settings.oidc_issuers:
+        return administrator
+    from gateway.backends.identity.by_scheme import ByScheme
+    from gateway.backends.identity.oidc.users import open_oidc_users
+
+    users = await stack.enter_async_context(open_oidc_users(settings))
+    return ByScheme(bearer=users, other=administrator)
 
 
 def bind(host: str, port: int, *, name: str, shared: bool = False) -> socket.socket:

@@ -19,9 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.actions.deploy_service import create_service
+from gateway.backends.identity.protocol import Caller
 from tests.api.gateway_rig import Gateway, eventually, open_gateway
-
-NO_USERS = "there are no users beside the administrator yet"
+from tests.identity.issuer import open_issuer, raw_token
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -499,5 +500,35 @@ async def test_29_secrets_reach_the_script_and_nobody_else(gateway: Gateway) -> 
     assert shown["environment"]["secrets"] == {"PASS": ""}
 
 
-@pytest.mark.skip(reason=NO_USERS)
-async def test_30_users_of_an_identity_provider_see_what_is_theirs() -> None: ...
+async def test_30_users_of_an_identity_provider_call_what_is_theirs(tmp_path: Path) -> None:
+    """But for deploying and listing, which are the administrator's: 403."""
+    async with (
+        open_issuer() as issuer,
+        open_gateway(tmp_path, oidc_issuers=issuer.url, oidc_groups="admins") as gateway,
+    ):
+        group: dict[str, Any] = {"group_membership": ["admins"]}
+        ann, bob = [bearer(issuer.token(name, **group)) for name in ("ann", "bob")]
+        for visibility in ("private", "restricted", "public"):
+            definition = {"name": visibility, "image": "x", "script": "echo hi", "allowed_users": ["bob"]}
+            body = json.dumps(definition | {"visibility": visibility}).encode()
+            await create_service(gateway.backends, body, Caller("ann", admin=False))
+        for user, private in ((ann, 200), (bob, 404)):
+            assert (await gateway.bare.get("/system/services", headers=user)).status_code == 403
+            assert (await gateway.bare.get("/system/services/private", headers=user)).status_code == 403
+            for service, status in (("private", private), ("restricted", 200), ("public", 200)):
+                assert (await gateway.bare.post(f"/run/{service}", headers=user)).status_code == status
+        eve = bearer(issuer.token("eve", **group))
+        assert (await gateway.bare.post("/run/restricted", headers=eve)).status_code == 404
+        expired, elsewhere = (
+            issuer.token("ann", exp=1, **group),
+            issuer.token("ann", iss="https://x", **group),
+        )
+        unsigned = raw_token({"alg": "none"}, issuer.claims("ann", **group))
+        for token in (expired, unsigned, elsewhere, issuer.token("ann", group_membership=["others"])):
+            for method, path in (
+                ("GET", "/system/services"),
+                ("POST", "/run/public"),
+                ("POST", "/job/public"),
+            ):
+                answer = await gateway.bare.request(method, path, headers=bearer(token))
+                assert answer.status_code == 401

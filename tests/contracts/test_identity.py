@@ -1,16 +1,19 @@
 """What every identity promises: a new one starts by adding its name to IDENTITIES."""
 
 import base64
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.backends.identity.administrator import Administrator, parse_basic
+from gateway.backends.identity.by_scheme import ByScheme
+from gateway.backends.identity.oidc.users import OidcUsers, Terms
 from gateway.backends.identity.protocol import Caller, Identity
 from gateway.domain.problems import Unauthenticated
 
-IDENTITIES = ["administrator"]
+IDENTITIES = ["administrator", "administrator beside users"]
 USERNAME, PASSWORD = "oscar", "pass:word é"
 
 
@@ -19,6 +22,9 @@ def identity(request: pytest.FixtureRequest) -> Identity:
     match request.param:
         case "administrator":
             return Administrator(username=USERNAME, password=PASSWORD)
+        case "administrator beside users":
+            users = OidcUsers({}, Terms(frozenset(), audience=""), time.monotonic)
+            return ByScheme(bearer=users, other=Administrator(username=USERNAME, password=PASSWORD))
         case other:
             raise ValueError(other)
 

@@ -7,10 +7,11 @@ import base64
 import hashlib
 from hmac import compare_digest
 
+from gateway.backends.identity import protocol
 from gateway.backends.identity.protocol import Caller
 from gateway.domain.problems import Unauthenticated
 
-ADMINISTRATOR = Caller("cluster_admin", admin=True)
+ADMINISTRATOR = Caller(protocol.ADMINISTRATOR, admin=True)
 
 
 class Administrator:

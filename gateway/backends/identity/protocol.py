@@ -4,6 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+ADMINISTRATOR = "cluster_admin"
+TOKEN = "token"  # noqa: S105 - a name
+"""In whose name the bearer of a service's own token calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -1,0 +1,1 @@
+"""Users of identity providers, by the tokens that these sign (OpenID Connect)."""
