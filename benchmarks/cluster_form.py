@@ -79,7 +79,10 @@ class ClusterForm:
 
     async def deploy(self, name: str, **more: object) -> None:
         """A service whose pods fit no node."""
-        await deploy(self.connection, name, "true", image="none", cpu="900", **more)
+        # A connection of its own, here and below: one kept may have been idle for too long by now.
+        connection = await self.gateway.connect()
+        await deploy(connection, name, "true", image="none", cpu="900", **more)
+        connection.writer.close()
 
     async def submit(self, service: str, count: int) -> None:
         left = iter(range(count))
@@ -96,7 +99,9 @@ class ClusterForm:
 
     async def remove(self, service: str) -> None:
         """With all Jobs, so that the next measurement has the cluster for itself."""
-        await self.connection.request("DELETE", f"/system/services/{service}")
+        connection = await self.gateway.connect()
+        await connection.request("DELETE", f"/system/services/{service}")
+        connection.writer.close()
         path = f"/apis/batch/v1/namespaces/{self.cluster.namespace}/jobs"
         await self.cluster.delete(path, {"propagationPolicy": "Background"})
 
