@@ -2,6 +2,7 @@
 can happen to a script inside."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,20 @@ def test_thousands_of_outputs_are_stored_and_listed(rig: Rig) -> None:
     rig.deploy("prolific", script, output=output("prolific/out"), cpu="0.5")
     job = rig.ended(rig.submit("prolific"), within_s=2 * WITHIN_S)
     assert (job["state"], len(job["outputs"])) == ("succeeded", 10_000)
+
+
+def test_a_large_output_is_stored_whole_in_parts(rig: Rig) -> None:
+    script = "dd if=/dev/urandom of=$TMP_OUTPUT_DIR/large bs=1M count=40; cksum < $TMP_OUTPUT_DIR/large"
+    rig.deploy("large", script, output=output("large/out"))
+    job = rig.ended(rig.submit("large"), within_s=2 * WITHIN_S)
+    assert job["state"] == "succeeded"
+    content = rig.content("large")["out/large"]
+    assert len(content) == 40 << 20
+    told = subprocess.run(["cksum"], input=content, capture_output=True, check=True, timeout=30)
+    assert told.stdout.decode().strip() in rig.text(job["id"], "log")
+    s3 = rig.process.s3()
+    assert s3.head_object(Bucket="large", Key="out/large")["ETag"].endswith('-5"')
+    s3.close()
 
 
 def test_a_gibibyte_of_standard_output_is_cut_and_the_job_succeeds(rig: Rig) -> None:
