@@ -61,7 +61,7 @@ class Gateway:
     async def keep_result(self, file: BinaryIO, size_bytes: int) -> None:
         with self._connections.one() as http:
             answer = await self._send(http, "PUT", "result", body=file, size_bytes=size_bytes)
-            await asyncio.to_thread(answer.read)
+            await read_whole(answer)
 
     async def report(self, report: bytes, *, patience_s: float = PATIENCE_S) -> None:
         await self._ask("POST", "report", body=report, patience_s=patience_s)
@@ -77,7 +77,7 @@ class Gateway:
             try:
                 with self._connections.one() as http:
                     answer = await self._send(http, method, what, body=body, size_bytes=len(body or b""))
-                    return await asyncio.to_thread(_whole, answer)
+                    return await read_whole(answer)
             except Unavailable:
                 if time.monotonic() + pause_s > until:
                     raise
@@ -112,12 +112,13 @@ async def read_answer(answer: HTTPResponse) -> AsyncIterator[bytes]:
         raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body).encode()
-
-
-def _whole(answer: HTTPResponse) -> bytes:
+async def read_whole(answer: HTTPResponse) -> bytes:
+    """Raises Unavailable if it is cut."""
     try:
-        return answer.read()
+        return await asyncio.to_thread(answer.read)
     except (OSError, HTTPException) as error:
         raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()

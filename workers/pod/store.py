@@ -5,15 +5,15 @@ import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from pathlib import Path
 
 from gateway.domain.event import StoredObject
 from gateway.domain.job import AttemptId, log_key, result_key
 from gateway.domain.parted import part_bytes
-from gateway.domain.problems import Forbidden, NotFound, Unavailable
+from gateway.domain.problems import Forbidden, NotFound
 from workers.pod.connections import Connections
-from workers.pod.gateway import Gateway, read_answer
+from workers.pod.gateway import Gateway, read_answer, read_whole
 from workers.pod.http import Http
 from workers.pod.laying import Laying, Piece
 from workers.pod.links import Link, PutLinks
@@ -111,7 +111,7 @@ class PodStore:
     async def _send_piece(self, bucket: str, link: Link, piece: Piece) -> str:
         with self._connections.one() as http:
             answer = await _send(http, "PUT", link, bucket, piece=piece)
-            await asyncio.to_thread(_finish, answer)
+            await read_whole(answer)
         return (answer.getheader("ETag") or "").strip('"')
 
 
@@ -132,10 +132,3 @@ async def _send(
         # The store's words have its address in them.
         what = "the object or its bucket" if method == "GET" else "the bucket"
         raise NotFound(f"{what} is not there: {bucket}") from problem
-
-
-def _finish(answer: HTTPResponse) -> None:
-    try:
-        answer.read()
-    except (OSError, HTTPException) as error:
-        raise Unavailable(f"an answer was cut: {type(error).__name__}") from error
