@@ -38,12 +38,9 @@ class Forward:
             return _reply(await self._read(response), spent)
         except BaseException as error:
             failure = error
-        # As in `Exchange.__aenter__`.
-        try:
-            await self.__aexit__()
-            raise failure
-        finally:
-            del failure
+        # Out of the handler: compiled code loses what it handles when it waits.
+        await self.__aexit__()
+        raise failure
 
     async def __aexit__(self, *_: object) -> None:
         self._deadlines.cancel(self)

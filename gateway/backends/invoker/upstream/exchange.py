@@ -42,12 +42,8 @@ class Exchange:
         except BaseException as error:
             failure = error
         # Out of the handler: compiled code loses what it handles when it waits.
-        try:
-            await self._leave()
-            raise failure
-        finally:
-            # Else it and this frame, which is in its traceback, would keep each other.
-            del failure
+        await self._leave()
+        raise failure
 
     def begin(self, told: Callable[[], None]) -> bool:
         """Without waiting: whether the request, whose body has to be there, is under way. `told` is called
